@@ -1,0 +1,101 @@
+"""The one tree of errors. Each leaf says what the caller should do: retry, stop, or tell a person.
+
+Texts never carry PHI: ids of our own, FHIR types, file names, line numbers, HTTP status codes and
+hosts are allowed; names, values and URLs with search parameters are not.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Advice(StrEnum):
+    """What to do about an error. Delivery, API and command line decide by this, never by text."""
+
+    RETRY = "retry"
+    STOP = "stop"
+    TELL = "tell a person"
+
+
+class CmError(Exception):
+    """Anything the service raises on purpose: one clear sentence with its place."""
+
+    advice = Advice.STOP
+
+
+class BadInput(CmError):
+    """A person or program gave us something unusable: usage errors, settings, files."""
+
+    advice = Advice.TELL
+
+
+class NothingToRead(BadInput):
+    """An empty or missing folder: never the same as "nothing changed"."""
+
+
+class Misconfigured(CmError):
+    """Settings contradict each other or what was stored; nothing may run until a person decides."""
+
+    advice = Advice.TELL
+
+
+class Busy(CmError):
+    """Another run holds this EMR's lease."""
+
+    advice = Advice.RETRY
+
+
+class EmrError(CmError):
+    """The EMR, or the way to it."""
+
+
+class EmrUnreachable(EmrError):
+    """No answer to a read, after all retries."""
+
+    advice = Advice.RETRY
+
+
+class EmrRefused(EmrError):
+    """The EMR answered no (4xx): status and place are kept, the body is quoted by delivery only."""
+
+    advice = Advice.TELL
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFhir(EmrError):
+    """An answer that is no FHIR: HTML with 200, cut JSON, a wrong resourceType."""
+
+    advice = Advice.TELL
+
+
+class PagingBroken(EmrError):
+    """A `next` link that loops, leaves the server, or never ends."""
+
+    advice = Advice.TELL
+
+
+class FilterDropped(EmrError):
+    """The server's self link lacks a parameter that we sent: the answer is not what was asked."""
+
+    advice = Advice.TELL
+
+
+class WriteOutcomeUnknown(EmrError):
+    """A write whose answer was lost: never sent again blindly, looked up in the EMR instead."""
+
+    advice = Advice.TELL
+
+
+class WriteConflict(EmrError):
+    """409 or 412: somebody changed the resource since we read it."""
+
+    advice = Advice.RETRY
+
+
+class Lost(CmError):
+    """What a caller named does not exist (an EMR slug, an intent id)."""
+
+    advice = Advice.TELL

@@ -1,0 +1,70 @@
+"""One patient as rules see it: facts by type, parameters, and what could not be read."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from cm_service.rules.clock import Clock
+from cm_service.rules.facts import AnyFact, Fact, PatientFact, PlaceFact
+from cm_service.rules.parameters import Parameters
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Fact)
+
+
+class Decline(NamedTuple):
+    """Our own record that this patient said no: leave alone until the instant `until`."""
+
+    id: str
+    until: dt.datetime
+
+
+class PatientView:
+    """Facts of one person: the surviving Patient, with the facts filed under replaced ids.
+
+    `unread` are types that were not read to their end, or that the EMR refuses; `holes` are types
+    of which a line of this very patient could not be read. `places` are the Locations and
+    Organizations (key `Type/id`) that the patient's facts may point to.
+    """
+
+    def __init__(
+        self,
+        facts: Iterable[AnyFact],
+        *,
+        parameters: Parameters,
+        declines: tuple[Decline, ...] = (),
+        places: Mapping[str, PlaceFact] | None = None,
+        unread: frozenset[str] = frozenset(),
+        refused: frozenset[str] = frozenset(),
+        holes: frozenset[str] = frozenset(),
+    ) -> None:
+        self.parameters = parameters
+        self.declines = declines
+        self.places = places or {}
+        self.unread = unread
+        self.refused = refused
+        self.holes = holes
+        self._by_type: dict[type[Fact], list[AnyFact]] = {}
+        for fact in facts:
+            self._by_type.setdefault(type(fact), []).append(fact)
+        self._derived: dict[Callable[..., object], tuple[object, Clock]] = {}
+
+    def of(self, kind: type[F]) -> list[F]:
+        """The facts of one type, in no particular order."""
+        return self._by_type.get(kind, [])  # type: ignore[return-value]
+
+    @property
+    def patient(self) -> PatientFact | None:
+        """The surviving Patient (not one that was replaced), if it was read."""
+        return next(iter(self.of(PatientFact)), None)
+
+    def derive(self, function: Callable[[PatientView, Clock], T], clock: Clock) -> T:
+        """`function(self, ...)` once per patient; its turning points count for every asker."""
+        if function not in self._derived:
+            own = clock.fresh()
+            self._derived[function] = (function(self, own), own)
+        value, own = self._derived[function]
+        clock.note(own.until)
+        return value  # type: ignore[return-value]

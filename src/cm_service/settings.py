@@ -1,0 +1,32 @@
+"""Every setting of the process, from the environment with the prefix `CM_`. Nothing else reads it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """See the table in README.md; a test keeps the two equal."""
+
+    model_config = SettingsConfigDict(env_prefix="CM_", frozen=True)
+
+    data_dir: Path = Field(Path("cm-data"), description="folder for the embedded database and landing files")
+    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite under CM_DATA_DIR")
+    identifier_base: str = Field(
+        "https://cm-service.example", description="base of our identifier systems; stored at the first run"
+    )
+    public_url: str = Field("http://127.0.0.1:8000", description="URL under which people reach `serve`")
+    read_concurrency: int = Field(4, ge=1, le=32, description="parallel reads per EMR")
+    read_timeout_seconds: float = Field(60.0, gt=0, description="one HTTP read")
+    read_attempts: int = Field(4, ge=1, le=10, description="tries of one read before it counts as failed")
+    max_line_bytes: int = Field(20_000_000, ge=1000, description="a longer NDJSON line is quarantined")
+    keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
+    log_level: str = Field("INFO", description="structlog level")
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'cm-service.sqlite3'}"
