@@ -1,0 +1,1 @@
+"""The night, stage by stage: pull, normalise, evaluate, plan, deliver, reconcile."""
