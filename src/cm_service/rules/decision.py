@@ -71,7 +71,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     inputs: frozenset[str]
     gates: tuple[str, ...]
     evaluate: Callable[[PatientView, Clock], Finding]
-    age_bound: bool = True
 
 
 def unique(words: Iterable[str]) -> list[str]:

@@ -51,6 +51,11 @@ class PatientView:
             self._by_type.setdefault(type(fact), []).append(fact)
         self._derived: dict[Callable[..., object], tuple[object, Clock]] = {}
 
+    @property
+    def incomplete(self) -> frozenset[str]:
+        """Types of which this patient's facts may be missing some."""
+        return self.unread | self.refused | self.holes
+
     def of(self, kind: type[F]) -> list[F]:
         """The facts of one type, in no particular order."""
         return self._by_type.get(kind, [])  # type: ignore[return-value]
