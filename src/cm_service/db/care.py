@@ -1,0 +1,96 @@
+"""Who is due, what was decided about them, and what they declined."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from cm_service.db.sync import Rows, chunks, upsert
+from cm_service.db.tables import DecisionRow, DeclineRow, Record
+
+
+def due_survivors(connection: sa.Connection, emr: str, *, as_of: dt.datetime, evaluated_by: str) -> list[str]:
+    """Patients to evaluate: a changed record, time that has come, or another set of rules."""
+    statement = (
+        sa.select(Record.survivor)
+        .where(
+            Record.emr == emr,
+            sa.or_(Record.due, Record.stable_until <= as_of, Record.evaluated_by != evaluated_by),
+        )
+        .distinct()
+        .order_by(Record.survivor)
+    )
+    return list(connection.scalars(statement))
+
+
+def mark_due(connection: sa.Connection, emr: str, survivors: Iterable[str]) -> None:
+    for part in chunks(survivors):
+        connection.execute(
+            sa.update(Record).where(Record.emr == emr, Record.survivor.in_(part)).values(due=True)
+        )
+
+
+def mark_evaluated(connection: sa.Connection, emr: str, rows: Rows) -> None:
+    """Rows of {"of", "until", "by"}: the group of survivor `of` is judged and good until `until`."""
+    statement = (
+        sa.update(Record)
+        .where(Record.emr == emr, Record.survivor == sa.bindparam("of"))
+        .values(due=False, stable_until=sa.bindparam("until"), evaluated_by=sa.bindparam("by"))
+    )
+    connection.execute(statement, list(rows))
+
+
+def decisions_of(
+    connection: sa.Connection, emr: str, patient_ids: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """patient -> rule -> row (digest, line, outcome, changed_at)."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in chunks(patient_ids):
+        statement = sa.select(
+            DecisionRow.patient_id,
+            DecisionRow.rule,
+            DecisionRow.digest,
+            DecisionRow.line,
+            DecisionRow.outcome,
+            DecisionRow.changed_at,
+        ).where(DecisionRow.emr == emr, DecisionRow.patient_id.in_(part))
+        for row in connection.execute(statement):
+            found.setdefault(row.patient_id, {})[row.rule] = row
+    return found
+
+
+def save_decisions(connection: sa.Connection, rows: Rows) -> None:
+    upsert(connection, DecisionRow, rows)
+
+
+def drop_decisions(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> None:
+    for part in chunks(patient_ids):
+        connection.execute(
+            sa.delete(DecisionRow).where(DecisionRow.emr == emr, DecisionRow.patient_id.in_(part))
+        )
+
+
+def count_outcomes(connection: sa.Connection, emr: str) -> dict[str, int]:
+    statement = (
+        sa.select(DecisionRow.outcome, sa.func.count())
+        .where(DecisionRow.emr == emr)
+        .group_by(DecisionRow.outcome)
+    )
+    return dict(row._tuple() for row in connection.execute(statement))
+
+
+def declines_of(
+    connection: sa.Connection, emr: str, patient_ids: Iterable[str]
+) -> dict[str, list[tuple[str, dt.datetime]]]:
+    """patient -> [(id of our record, until)]."""
+    found: dict[str, list[tuple[str, dt.datetime]]] = {}
+    for part in chunks(patient_ids):
+        statement = sa.select(DeclineRow.patient_id, DeclineRow.id, DeclineRow.until).where(
+            DeclineRow.emr == emr, DeclineRow.patient_id.in_(part)
+        )
+        for row in connection.execute(statement):
+            found.setdefault(row.patient_id, []).append((f"decline/{row.id}", row.until))
+    return found

@@ -1,0 +1,184 @@
+"""The ledger: every write to an EMR is an intent here first, in the transaction that caused it.
+
+Intents are minted once; placements say where each was put. States and their meaning: protocols.md
+section 2 (WB-11). Nothing in this file talks to an EMR.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from cm_service.db.sync import chunks
+from cm_service.db.tables import DeclineRow, Intent, Placement
+from cm_service.errors import Lost
+
+NATIVE = "native"
+_JOINED = (
+    Intent.id,
+    Intent.emr,
+    Intent.patient_id,
+    Intent.kind,
+    Intent.business_key,
+    Intent.system,
+    Intent.value,
+    Intent.rule,
+    Intent.code,
+    Intent.subject,
+    Intent.urgency,
+    Intent.wanted,
+    Intent.created_at,
+    Placement.id.label("placement_id"),
+    Placement.rung,
+    Placement.state,
+    Placement.reference,
+    Placement.version,
+    Placement.sent,
+    Placement.current,
+    Placement.human,
+    Placement.deleted,
+    Placement.reason,
+    Placement.attempts,
+)
+
+
+def _select() -> sa.Select[Any]:
+    return (
+        sa.select(*_JOINED)
+        .join(Placement, Placement.intent_id == Intent.id)
+        .where(Placement.state != "superseded")
+    )
+
+
+def of_patients(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> dict[str, list[Any]]:
+    """Rows of intent and open placement, oldest first, per patient."""
+    found: dict[str, list[Any]] = {}
+    for part in chunks(patient_ids):
+        statement = _select().where(Intent.emr == emr, Intent.patient_id.in_(part)).order_by(Intent.id)
+        for row in connection.execute(statement):
+            found.setdefault(row.patient_id, []).append(row)
+    return found
+
+
+def one(connection: sa.Connection, intent_id: int) -> Any:
+    row = connection.execute(_select().where(Intent.id == intent_id)).one_or_none()
+    if row is None:
+        raise Lost(f"the ledger has no open intent {intent_id}")
+    return row
+
+
+def listed(connection: sa.Connection, *, emr: str | None = None, state: str | None = None) -> list[Any]:
+    statement = _select().order_by(Intent.id)
+    if emr is not None:
+        statement = statement.where(Intent.emr == emr)
+    if state is not None:
+        statement = statement.where(Placement.state == state)
+    return list(connection.execute(statement))
+
+
+def by_identifier(connection: sa.Connection, emr: str, system: str, value: str) -> Any | None:
+    statement = _select().where(Intent.emr == emr, Intent.system == system, Intent.value == value)
+    return connection.execute(statement).one_or_none()
+
+
+def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
+    statement = (
+        sa.select(Placement.state, sa.func.count())
+        .join(Intent, Placement.intent_id == Intent.id)
+        .where(Intent.emr == emr, Placement.state != "superseded")
+        .group_by(Placement.state)
+    )
+    return dict(row._tuple() for row in connection.execute(statement))
+
+
+def add(
+    connection: sa.Connection,
+    *,
+    emr: str,
+    patient_id: str,
+    want: dict[str, Any],
+    now: dt.datetime,
+    state: str = "pending",
+    **placed: Any,
+) -> int:
+    """Mint an intent (columns of `want`) with its first placement; returns the intent's id.
+
+    The unique key (EMR, system, value) makes a second minting fail in the database.
+    """
+    intent = sa.insert(Intent).values(emr=emr, patient_id=patient_id, created_at=now, updated_at=now, **want)
+    intent_id = int(connection.execute(intent).inserted_primary_key[0])  # type: ignore[index]
+    blank = {"rung": NATIVE, "human": [], "deleted": False, "attempts": 0, "updated_at": now}
+    row = blank | placed | {"intent_id": intent_id, "state": state}
+    connection.execute(sa.insert(Placement).values(**row))
+    return intent_id
+
+
+def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: int, now: dt.datetime) -> None:
+    """Another content is wanted. A placement whose fate is unknown keeps its state: it is looked up
+    first, and the new content goes out as an update afterwards."""
+    connection.execute(
+        sa.update(Intent).where(Intent.id == intent_id).values(wanted=wanted, urgency=urgency, updated_at=now)
+    )
+    connection.execute(
+        sa.update(Placement)
+        .where(
+            Placement.intent_id == intent_id,
+            Placement.state.in_(("written", "refused", "conflict", "parked")),
+            Placement.deleted.is_(False),
+        )
+        .values(state="pending", updated_at=now)
+    )
+
+
+def move(connection: sa.Connection, placement_id: int, *, now: dt.datetime, **columns: Any) -> None:
+    """Change columns of one placement (state, reference, version, sent, current, reason, ...)."""
+    statement = sa.update(Placement).where(Placement.id == placement_id)
+    connection.execute(statement.values(updated_at=now, **columns))
+
+
+def claim(connection: sa.Connection, placement_id: int, *, now: dt.datetime) -> bool:
+    """pending -> sending, by one worker only; committed before the request leaves."""
+    statement = (
+        sa.update(Placement)
+        .where(Placement.id == placement_id, Placement.state == "pending")
+        .values(state="sending", attempts=Placement.attempts + 1, updated_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def sending_becomes_unknown(connection: sa.Connection, emr: str, *, now: dt.datetime) -> int:
+    """At start-up: whatever a dead process was sending may or may not have arrived."""
+    mine = sa.select(Intent.id).where(Intent.emr == emr)
+    statement = (
+        sa.update(Placement)
+        .where(Placement.state == "sending", Placement.intent_id.in_(mine))
+        .values(state="unknown", reason="the process ended while this was being sent", updated_at=now)
+    )
+    return connection.execute(statement).rowcount
+
+
+def repoint(connection: sa.Connection, emr: str, *, old: str, new: str, now: dt.datetime) -> int:
+    """After a merge: intents of the old patient belong to the survivor; identifiers stay."""
+    statement = (
+        sa.update(Intent)
+        .where(Intent.emr == emr, Intent.patient_id == old)
+        .values(patient_id=new, updated_at=now)
+    )
+    return connection.execute(statement).rowcount
+
+
+def add_decline(
+    connection: sa.Connection,
+    *,
+    emr: str,
+    patient_id: str,
+    intent_id: int,
+    at: dt.datetime,
+    until: dt.datetime,
+) -> None:
+    connection.execute(
+        sa.insert(DeclineRow).values(emr=emr, patient_id=patient_id, intent_id=intent_id, at=at, until=until)
+    )

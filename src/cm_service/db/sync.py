@@ -1,0 +1,182 @@
+"""Runs, records and places: what a night reads."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cm_service.db.tables import (
+    Base,
+    Place,
+    Record,
+    Reject,
+    ResourceOwner,
+    Run,
+)
+
+Rows = Sequence[dict[str, Any]]
+CHUNK = 500  # bound parameters stay far under the limits of both databases
+
+
+def upsert(connection: sa.Connection, table: type[Base], rows: Rows) -> None:
+    """Insert rows, or replace every given column where the primary key exists."""
+    if not rows:
+        return
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    keys = [column.name for column in sa.inspect(table).primary_key]
+    changes = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+    statement = (
+        insert.on_conflict_do_update(index_elements=keys, set_=changes)
+        if changes
+        else insert.on_conflict_do_nothing(index_elements=keys)
+    )
+    connection.execute(statement, list(rows))
+
+
+def chunks(items: Iterable[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    for item in items:
+        part.append(item)
+        if len(part) == CHUNK:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def start_run(
+    connection: sa.Connection, *, emr: str, as_of: dt.datetime, started: dt.datetime, source: str
+) -> int:
+    statement = sa.insert(Run).values(
+        emr=emr, as_of=as_of, started_at=started, source=source, status="running", types={}, figures={}
+    )
+    return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
+
+
+def end_run(
+    connection: sa.Connection,
+    run_id: int,
+    *,
+    ended: dt.datetime,
+    status: str,
+    types: dict[str, Any],
+    figures: dict[str, Any],
+) -> None:
+    statement = sa.update(Run).where(Run.id == run_id)
+    connection.execute(statement.values(ended_at=ended, status=status, types=types, figures=figures))
+
+
+def recent_runs(connection: sa.Connection, emr: str | None, limit: int = 10) -> list[dict[str, Any]]:
+    statement = sa.select(Run.__table__).order_by(Run.id.desc()).limit(limit)
+    if emr is not None:
+        statement = statement.where(Run.emr == emr)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def add_rejects(connection: sa.Connection, rows: Rows) -> None:
+    for start in range(0, len(rows), CHUNK):
+        connection.execute(sa.insert(Reject), list(rows[start : start + CHUNK]))
+
+
+# --- records ------------------------------------------------------------------------------------
+
+
+class Held(NamedTuple):
+    """What is known of a stored record without decoding it."""
+
+    survivor: str
+    digest: str
+    holes: tuple[str, ...]
+
+
+def held_records(connection: sa.Connection, emr: str) -> dict[str, Held]:
+    columns = sa.select(Record.patient_id, Record.survivor, Record.digest, Record.holes)
+    rows = connection.execute(columns.where(Record.emr == emr))
+    return {row.patient_id: Held(row.survivor, row.digest, tuple(row.holes)) for row in rows}
+
+
+def load_facts(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in chunks(patient_ids):
+        statement = sa.select(Record.patient_id, Record.facts).where(
+            Record.emr == emr, Record.patient_id.in_(part)
+        )
+        found.update(row._tuple() for row in connection.execute(statement))
+    return found
+
+
+def load_group(connection: sa.Connection, emr: str, survivors: Iterable[str]) -> list[Any]:
+    """Rows (patient_id, survivor, facts, holes) of everyone who was merged into one of `survivors`."""
+    found: list[Any] = []
+    for part in chunks(survivors):
+        statement = sa.select(Record.patient_id, Record.survivor, Record.facts, Record.holes).where(
+            Record.emr == emr, Record.survivor.in_(part)
+        )
+        found.extend(connection.execute(statement))
+    return found
+
+
+def save_records(connection: sa.Connection, rows: Rows) -> None:
+    upsert(connection, Record, rows)
+
+
+def drop_records(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> None:
+    for part in chunks(patient_ids):
+        connection.execute(sa.delete(Record).where(Record.emr == emr, Record.patient_id.in_(part)))
+
+
+def own(connection: sa.Connection, emr: str, keys_by_patient: Iterable[tuple[str, str]]) -> None:
+    """Note who each resource (`Type/id`, patient id) belongs to now."""
+    upsert(connection, ResourceOwner, [{"emr": emr, "key": k, "patient_id": p} for k, p in keys_by_patient])
+
+
+def owners(connection: sa.Connection, emr: str, keys: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in chunks(keys):
+        statement = sa.select(ResourceOwner.key, ResourceOwner.patient_id).where(
+            ResourceOwner.emr == emr, ResourceOwner.key.in_(part)
+        )
+        found.update(row._tuple() for row in connection.execute(statement))
+    return found
+
+
+def disown(connection: sa.Connection, emr: str, keys: Iterable[str]) -> None:
+    for part in chunks(keys):
+        connection.execute(
+            sa.delete(ResourceOwner).where(ResourceOwner.emr == emr, ResourceOwner.key.in_(part))
+        )
+
+
+def count_by_type(connection: sa.Connection, emr: str) -> dict[str, int]:
+    """Held resources per FHIR type, places included."""
+    counts: dict[str, int] = {}
+    for table in (ResourceOwner, Place):
+        rows = connection.execute(sa.select(table.key).where(table.emr == emr))
+        for (key,) in rows:
+            kind = key.partition("/")[0]
+            counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+# --- places -------------------------------------------------------------------------------------
+
+
+def held_places(connection: sa.Connection, emr: str) -> dict[str, bytes]:
+    rows = connection.execute(sa.select(Place.key, Place.fact).where(Place.emr == emr))
+    return {row.key: row.fact for row in rows}
+
+
+def save_places(connection: sa.Connection, emr: str, facts: Iterable[tuple[str, bytes]]) -> None:
+    upsert(connection, Place, [{"emr": emr, "key": key, "fact": fact} for key, fact in facts])
+
+
+def drop_places(connection: sa.Connection, emr: str, keys: Iterable[str]) -> None:
+    for part in chunks(keys):
+        connection.execute(sa.delete(Place).where(Place.emr == emr, Place.key.in_(part)))

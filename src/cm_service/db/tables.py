@@ -1,0 +1,235 @@
+"""The tables, in the order of the flow. Every row carries its EMR connection (`emr`, its slug).
+
+Instants are stored in UTC. Ids of FHIR resources are up to 128 characters (Epic's have 88).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(sa.TypeDecorator[dt.datetime]):
+    """An aware instant; SQLite keeps no offset, so it goes in and comes out as UTC."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(dt.UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: dt.datetime | None, _dialect: Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        dt.datetime: UtcDateTime(),
+        dict[str, Any]: sa.JSON(),
+        list[str]: sa.JSON(),
+        str: sa.String(255),
+    }
+
+
+def emr_key(**options: Any) -> Any:
+    return mapped_column(sa.ForeignKey("emr.slug", ondelete="CASCADE"), **options)
+
+
+class Instance(Base):
+    """One row: what must never change under a running installation (rules.md 6.11)."""
+
+    __tablename__ = "instance"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    identifier_base: Mapped[str] = mapped_column(sa.Text)
+
+
+class Emr(Base):
+    """An EMR connection. `settings` holds rule parameters and connection settings as KEY: VALUE."""
+
+    __tablename__ = "emr"
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    base_url: Mapped[str] = mapped_column(sa.Text)
+    timezone: Mapped[str]
+    auth: Mapped[str]
+    token_reference: Mapped[str | None] = mapped_column(sa.Text)  # "env:NAME" or "file:PATH", never a secret
+    group_id: Mapped[str | None]
+    practice: Mapped[str | None]
+    owner: Mapped[str | None]
+    write_mode: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[dt.datetime]
+
+
+class Run(Base):
+    """One night. `types` says per FHIR type how its reading ended; `figures` is the summary."""
+
+    __tablename__ = "run"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    emr: Mapped[str] = emr_key(index=True)
+    as_of: Mapped[dt.datetime]
+    started_at: Mapped[dt.datetime]
+    ended_at: Mapped[dt.datetime | None]
+    source: Mapped[str]
+    status: Mapped[str]
+    types: Mapped[dict[str, Any]]
+    figures: Mapped[dict[str, Any]]
+
+
+class Reject(Base):
+    """A line that could not be used: its place and why. `hole` makes the run partial."""
+
+    __tablename__ = "reject"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(sa.ForeignKey("run.id", ondelete="CASCADE"), index=True)
+    file: Mapped[str]
+    line: Mapped[int]
+    type: Mapped[str]
+    patient_id: Mapped[str | None]
+    reason: Mapped[str]
+    sentence: Mapped[str] = mapped_column(sa.Text)
+    hole: Mapped[bool]
+
+
+class Record(Base):
+    """All facts of one patient id in one row. `survivor` is the id under which decisions are made
+    (after merges); `evaluated_by` names rules, parameters, zone and unread types of the decision."""
+
+    __tablename__ = "record"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    patient_id: Mapped[str] = mapped_column(primary_key=True)
+    survivor: Mapped[str]
+    facts: Mapped[bytes]
+    digest: Mapped[str]
+    holes: Mapped[list[str]]
+    due: Mapped[bool]
+    stable_until: Mapped[dt.datetime | None]
+    evaluated_by: Mapped[str]
+    __table_args__ = (
+        sa.Index("ix_record_survivor", "emr", "survivor"),
+        sa.Index("ix_record_stable", "emr", "stable_until"),
+    )
+
+
+class ResourceOwner(Base):
+    """(EMR, Type/id) -> patient: serves deletions and resources that change their subject."""
+
+    __tablename__ = "resource_owner"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    patient_id: Mapped[str]
+    __table_args__ = (
+        sa.Index("ix_resource_owner_patient", "emr", "patient_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Place(Base):
+    """A Location or Organization, shared between patients."""
+
+    __tablename__ = "place"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fact: Mapped[bytes]
+
+
+class DecisionRow(Base):
+    """The last decision per patient and rule, as the JSON line of the contract."""
+
+    __tablename__ = "decision"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    patient_id: Mapped[str] = mapped_column(primary_key=True)
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str]
+    line: Mapped[bytes]
+    digest: Mapped[str]
+    changed_at: Mapped[dt.datetime]
+    __table_args__ = (sa.Index("ix_decision_outcome", "emr", "rule", "outcome"),)
+
+
+class DeclineRow(Base):
+    """Our own record that a patient said no to an offer: leave alone until `until` (GX-03)."""
+
+    __tablename__ = "decline"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    emr: Mapped[str] = emr_key()
+    patient_id: Mapped[str]
+    intent_id: Mapped[int] = mapped_column(sa.ForeignKey("intent.id"), unique=True)
+    at: Mapped[dt.datetime]
+    until: Mapped[dt.datetime]
+    __table_args__ = (sa.Index("ix_decline_patient", "emr", "patient_id"),)
+
+
+class Intent(Base):
+    """A thing wanted in the EMR, under one business identifier for ever (rules.md 6.11)."""
+
+    __tablename__ = "intent"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    emr: Mapped[str] = emr_key()
+    patient_id: Mapped[str]  # the survivor today
+    kind: Mapped[str]
+    business_key: Mapped[str] = mapped_column(sa.Text)
+    system: Mapped[str]
+    value: Mapped[str]
+    rule: Mapped[str]
+    code: Mapped[str]
+    subject: Mapped[str] = mapped_column(sa.Text)
+    urgency: Mapped[int]
+    wanted: Mapped[str] = mapped_column(sa.Text)  # FHIR JSON text: decimals keep their zeros
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+    __table_args__ = (
+        sa.UniqueConstraint("emr", "system", "value"),
+        sa.Index("ix_intent_patient", "emr", "patient_id"),
+    )
+
+
+OPEN_STATES = ("pending", "sending", "written", "refused", "unknown", "conflict", "parked")
+
+
+class Placement(Base):
+    """Where an intent was put. `sent` is what we last sent, `current` the EMR's own JSON as last
+    read, `human` the top-level elements that somebody else made theirs."""
+
+    __tablename__ = "placement"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    intent_id: Mapped[int] = mapped_column(sa.ForeignKey("intent.id", ondelete="CASCADE"))
+    rung: Mapped[str]
+    state: Mapped[str]
+    reference: Mapped[str | None]
+    version: Mapped[str | None]
+    sent: Mapped[str | None] = mapped_column(sa.Text)
+    current: Mapped[str | None] = mapped_column(sa.Text)
+    human: Mapped[list[str]]
+    deleted: Mapped[bool]
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+    attempts: Mapped[int]
+    updated_at: Mapped[dt.datetime]
+    __table_args__ = (
+        # The promise "at most one placement is open" is kept by the database, not by code.
+        sa.Index(
+            "uq_placement_open",
+            "intent_id",
+            unique=True,
+            sqlite_where=sa.text("state <> 'superseded'"),
+            postgresql_where=sa.text("state <> 'superseded'"),
+        ),
+        sa.Index("ix_placement_state", "state"),
+    )
