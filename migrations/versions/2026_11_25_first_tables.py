@@ -153,7 +153,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=255), nullable=False),
         sa.Column("reference", sa.String(length=255), nullable=True),
         sa.Column("version", sa.String(length=255), nullable=True),
-        sa.Column("sent", sa.Text(), nullable=True),
+        sa.Column("base", sa.Text(), nullable=True),
         sa.Column("current", sa.Text(), nullable=True),
         sa.Column("human", sa.JSON(), nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=False),

@@ -36,7 +36,7 @@ _JOINED = (
     Placement.state,
     Placement.reference,
     Placement.version,
-    Placement.sent,
+    Placement.base,
     Placement.current,
     Placement.human,
     Placement.deleted,
@@ -45,16 +45,12 @@ _JOINED = (
 )
 
 
-def _select() -> sa.Select[Any]:
-    return (
-        sa.select(*_JOINED)
-        .join(Placement, Placement.intent_id == Intent.id)
-        .where(Placement.state != "superseded")
-    )
+def _select() -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_JOINED).join(Placement, Placement.intent_id == Intent.id)
 
 
 def of_patients(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> dict[str, list[Any]]:
-    """Rows of intent and open placement, oldest first, per patient."""
+    """Rows of intent and placement, oldest first, per patient."""
     found: dict[str, list[Any]] = {}
     for part in chunks(patient_ids):
         statement = _select().where(Intent.emr == emr, Intent.patient_id.in_(part)).order_by(Intent.id)
@@ -66,7 +62,7 @@ def of_patients(connection: sa.Connection, emr: str, patient_ids: Iterable[str])
 def one(connection: sa.Connection, intent_id: int) -> Any:
     row = connection.execute(_select().where(Intent.id == intent_id)).one_or_none()
     if row is None:
-        raise Lost(f"the ledger has no open intent {intent_id}")
+        raise Lost(f"the ledger has no intent {intent_id}")
     return row
 
 
@@ -88,7 +84,7 @@ def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
     statement = (
         sa.select(Placement.state, sa.func.count())
         .join(Intent, Placement.intent_id == Intent.id)
-        .where(Intent.emr == emr, Placement.state != "superseded")
+        .where(Intent.emr == emr)
         .group_by(Placement.state)
     )
     return dict(row._tuple() for row in connection.execute(statement))
@@ -126,7 +122,7 @@ def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: i
         sa.update(Placement)
         .where(
             Placement.intent_id == intent_id,
-            Placement.state.in_(("written", "refused", "conflict", "parked")),
+            Placement.state.in_(("written", "refused", "conflict", "parked", "superseded")),
             Placement.deleted.is_(False),
         )
         .values(state="pending", updated_at=now)
@@ -156,16 +152,6 @@ def sending_becomes_unknown(connection: sa.Connection, emr: str, *, now: dt.date
         sa.update(Placement)
         .where(Placement.state == "sending", Placement.intent_id.in_(mine))
         .values(state="unknown", reason="the process ended while this was being sent", updated_at=now)
-    )
-    return connection.execute(statement).rowcount
-
-
-def repoint(connection: sa.Connection, emr: str, *, old: str, new: str, now: dt.datetime) -> int:
-    """After a merge: intents of the old patient belong to the survivor; identifiers stay."""
-    statement = (
-        sa.update(Intent)
-        .where(Intent.emr == emr, Intent.patient_id == old)
-        .values(patient_id=new, updated_at=now)
     )
     return connection.execute(statement).rowcount
 

@@ -49,9 +49,7 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
     )
 
 
-def _judge(
-    rule: Rule, view: PatientView, gate: gates.Gates, finding: Finding
-) -> tuple[Outcome, list[str]]:
+def _judge(rule: Rule, view: PatientView, gate: gates.Gates, finding: Finding) -> tuple[Outcome, list[str]]:
     """Gates in their order, then doubts about the person, then holes in the input."""
     for name in GATE_ORDER:
         if name in rule.gates and rule.id not in gate.spared.get(name, ()) and name in gate.stops:
