@@ -6,20 +6,18 @@ Codes: `data/encounter_class.json` and `data/discharge_disposition.json` (rules.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cm_service.rules.facts import Coding, Concept, EncounterFact, PlaceFact
+from cm_service.rules.value_sets import SNOMED, load, normal
 
 OPEN = frozenset({"in-progress", "onleave", "arrived", "triaged"})
 CONTACT = frozenset({"AMB", "VR", "HH", "FLD"})
 ACUTE = frozenset({"IMP", "ACUTE"})
 HL7 = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
-_SNOMED = "http://snomed.info/sct"
 # The same two-digit numbers under the names that EMRs, Synthea and claims feeds give them.
 _NUBC_NAMES = frozenset(
     {
@@ -31,7 +29,7 @@ _NUBC_NAMES = frozenset(
     }
 )
 _ALWAYS_WIN = ("expired", "hospice", "ama")
-_SYSTEM_ORDER = (HL7, NUBC, _SNOMED)
+_SYSTEM_ORDER = (HL7, NUBC, SNOMED)
 
 
 class Disposition(NamedTuple):
@@ -47,20 +45,14 @@ class Disposition(NamedTuple):
     raw: str = ""
 
 
-def _rows(name: str) -> list[dict[str, Any]]:
-    text = files("cm_service.rules").joinpath("data", name).read_text(encoding="utf-8")
-    rows: list[dict[str, Any]] = json.loads(text)["rows"]
-    return rows
-
-
-_CODES = _rows("encounter_class.json")
-_CLASSES = {(r["system"], r["code"]): str(r["class"]) for r in _CODES if r["element"] == "class"}
-_TYPES = {(r["system"], r["code"]): str(r["class"]) for r in _CODES if r["element"] == "type"}
-_SNF = frozenset((r["system"], r["code"]) for r in _CODES if r["element"] == "snf")
-_STAYS = frozenset(str(r["class"]) for r in _CODES if r["use"] == "stay")
+_CODES = load("encounter_class").rows
+_CLASSES = {(row["system"], row["code"]): row["class"] for row in _CODES if row["element"] == "class"}
+_TYPES = {(row["system"], row["code"]): row["class"] for row in _CODES if row["element"] == "type"}
+_SNF = frozenset((row["system"], row["code"]) for row in _CODES if row["element"] == "snf")
+_STAYS = frozenset(row["class"] for row in _CODES if row["use"] == "stay")
 _DISPOSITIONS = {
-    (r["system"], r["code"]): (str(r["class"]), bool(r["planned"]))
-    for r in _rows("discharge_disposition.json")
+    (row["system"], row["code"]): (row["class"], row["planned"] == "planned")
+    for row in load("discharge_disposition").rows
 }
 
 
@@ -82,7 +74,7 @@ def class_word(encounter: EncounterFact) -> str:
             return word
     for concept in encounter.types:
         for coding in concept.codings:
-            word = _TYPES.get((coding.system, coding.code))
+            word = _TYPES.get(normal(coding.system, coding.code))
             if word is not None:
                 return word
     return ""
@@ -111,7 +103,7 @@ def _at_snf(encounter: EncounterFact, places: Mapping[str, PlaceFact]) -> bool:
 
 
 def _is_snf(codings: Iterable[Coding]) -> bool:
-    return any((coding.system, coding.code) in _SNF for coding in codings)
+    return any(normal(coding.system, coding.code) in _SNF for coding in codings)
 
 
 def disposition(encounter: EncounterFact) -> Disposition:
@@ -138,7 +130,7 @@ def _read(concept: Concept) -> Disposition:
 def _key(coding: Coding) -> tuple[str, str]:
     if coding.system in _NUBC_NAMES:
         return NUBC, coding.code.strip().zfill(2)
-    return coding.system, coding.code
+    return normal(coding.system, coding.code)
 
 
 def _rank(row: tuple[tuple[str, str], str, bool]) -> tuple[int, int]:
