@@ -116,6 +116,14 @@ def instant_of(when: When, zone: dt.tzinfo) -> dt.datetime:
     return day_start(dt.date.fromordinal(when.low), zone)
 
 
+def date_flags(*dates: When | None) -> tuple[str, ...]:
+    """The flag words that the mere shape of these dates asks for, once they were looked at."""
+    read = [date for date in dates if date is not None]
+    partial = ("partial_date",) if any(date.is_partial for date in read) else ()
+    local = any(date.precision == Precision.LOCAL_TIME for date in read)
+    return (*partial, "dq_no_offset") if local else partial
+
+
 def day_start(day: dt.date, zone: dt.tzinfo) -> dt.datetime:
     """The first instant (UTC) of a local day."""
     return dt.datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(dt.UTC)

@@ -1,0 +1,148 @@
+"""What one Condition is worth as evidence on this day (rules.md 3.3), whatever the others say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from cm_service.rules import encounters, value_sets
+from cm_service.rules.clock import Clock, Span
+from cm_service.rules.condition_codes import LISTED, Coded
+from cm_service.rules.dates import When, date_flags, instant_of
+from cm_service.rules.facts import ConditionFact, EncounterFact
+from cm_service.rules.view import PatientView
+
+_ACTIVE = frozenset({"active", "recurrence", "relapse"})
+_OVER = frozenset({"resolved", "inactive", "remission"})
+_REFUTED = frozenset({"refuted", "entered-in-error"})
+
+
+class Standing(IntEnum):
+    """How far a Condition gets. GONE is of no interest, POSSIBLE is listed, UNSURE may or may not
+    be so today (it persists until somebody says), ACTIVE goes on to the question of strength."""
+
+    GONE = 0
+    POSSIBLE = 1
+    UNSURE = 2
+    ACTIVE = 3
+
+
+class Seen(NamedTuple):
+    """One Condition as of today. `listed`: of problem-list strength; `explicit`: says active itself;
+    `hospital`: diagnosed in an inpatient or SNF stay; `home`: at a home-health visit; `recorded` and
+    `since` are the dates of 3.3, local days."""
+
+    fact: ConditionFact
+    standing: Standing
+    flags: tuple[str, ...] = ()
+    listed: bool = False
+    explicit: bool = False
+    hospital: bool = False
+    home: bool = False
+    recorded: Span | None = None
+    since: Span | None = None
+
+
+class Visits(NamedTuple):
+    """The encounters that happened, by id; and by Condition id the first one that lists it."""
+
+    by_id: Mapping[str, EncounterFact]
+    listing: Mapping[str, EncounterFact]
+
+
+def visits(view: PatientView, clock: Clock) -> Visits:
+    """For `view.derive`. An encounter that was planned, cancelled or a mistake tells nothing."""
+    happened = [e for e in view.of(EncounterFact) if encounters.is_finished(e) or encounters.is_open(e)]
+    listing: dict[str, EncounterFact] = {}
+    for encounter in happened:
+        for reference in encounter.diagnoses:
+            known = listing.setdefault(reference.rpartition("/")[2], encounter)
+            if _order(encounter, clock) < _order(known, clock):
+                listing[reference.rpartition("/")[2]] = encounter
+    return Visits({encounter.id: encounter for encounter in happened}, listing)
+
+
+def _order(encounter: EncounterFact, clock: Clock) -> tuple[float, str]:
+    start = encounter.start
+    return instant_of(start, clock.zone).timestamp() if start else float("inf"), encounter.id
+
+
+def look(condition: ConditionFact, coded: Coded, view: PatientView, clock: Clock) -> Seen:
+    """One Condition whose codes name a chronic category, as of today."""
+    listed, diagnosis = _categories(condition)
+    standing = _by_words(condition, coded, listed=listed, diagnosis=diagnosis)
+    if standing is Standing.GONE:
+        return Seen(condition, standing)
+    if any(clock.is_future(date) for date in (condition.onset, condition.recorded) if date):
+        return Seen(condition, Standing.GONE, ("future_date",))
+    flags = (*condition.flags, *date_flags(condition.onset, condition.recorded, condition.abatement))
+    explicit = condition.clinical in _ACTIVE
+    over = True if condition.abated else _abated(condition.abatement, clock)
+    if over:
+        return Seen(condition, Standing.GONE, (*flags, "abatement_conflict") if explicit else ())
+    if over is None:
+        standing = min(standing, Standing.UNSURE)
+    return _dated(
+        Seen(condition, standing, flags, listed and bool(condition.clinical), explicit), view, clock
+    )
+
+
+def _categories(condition: ConditionFact) -> tuple[bool, bool]:
+    """(of problem-list strength, an encounter diagnosis)."""
+    words = condition.categories
+    return not LISTED.isdisjoint(words), not words or "encounter-diagnosis" in words
+
+
+def _by_words(condition: ConditionFact, coded: Coded, *, listed: bool, diagnosis: bool) -> Standing:
+    if condition.verification in _REFUTED:
+        return Standing.GONE
+    if condition.clinical in _OVER and not (condition.clinical == "remission" and _is_cancer(coded)):
+        return Standing.GONE
+    known = condition.clinical in _ACTIVE or condition.clinical in ("", "remission")
+    if not known or condition.verification not in ("", "confirmed") or not (listed or diagnosis):
+        return Standing.POSSIBLE
+    return Standing.ACTIVE if condition.clinical or diagnosis else Standing.UNSURE
+
+
+def _is_cancer(coded: Coded) -> bool:
+    return all(match.category.startswith("cancer_") for match in (*coded.matches, *coded.withheld))
+
+
+def _abated(abatement: When | None, clock: Clock) -> bool | None:
+    """Is it over? None where a month or year leaves that open; a date to come is no abatement."""
+    if abatement is None:
+        return False
+    span = clock.span(abatement)
+    if span.instant is not None:
+        return clock.passed(span.instant)
+    if not clock.reached(span.low):
+        return False
+    return True if clock.reached(span.high) else None
+
+
+def _dated(seen: Seen, view: PatientView, clock: Clock) -> Seen:
+    """With its dates and the kind of its encounter."""
+    fact, known = seen.fact, view.derive(visits, clock)
+    encounter = known.by_id.get((fact.encounter or "").rpartition("/")[2]) or known.listing.get(fact.id)
+    start = encounter.start if encounter else None
+    recorded, since = fact.recorded or start, fact.onset or fact.recorded or start
+    hospital, home = _kind(encounter, view) if encounter else (False, False)
+    used = date_flags(start) if start in (recorded, since) else ()
+    return seen._replace(
+        flags=(*seen.flags, *used),
+        hospital=hospital,
+        home=home,
+        recorded=clock.span(recorded) if recorded else None,
+        since=clock.span(since) if since else None,
+    )
+
+
+def _kind(encounter: EncounterFact, view: PatientView) -> tuple[bool, bool]:
+    """(inpatient or SNF stay, home-health visit). Observation counts as outpatient here, and a
+    home-health encounter whose type says hospice is no visit (rules.md 2.1)."""
+    word = encounters.class_word(encounter)
+    if encounters.is_stay_class(word, short_stay=view.parameters.dis_include_short_stay):
+        return encounters.setting(encounter, word, view.places) != "observation", False
+    hospice = any(value_sets.in_set("hospice", concept) for concept in encounter.types)
+    return False, word == "HH" and not hospice

@@ -1,0 +1,216 @@
+"""Which chronic conditions a patient has, as counting groups (rules.md 3.2 to 3.7)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from cm_service.rules.clock import Clock, Span
+from cm_service.rules.condition_codes import UNCODED, Coded, Match, coded
+from cm_service.rules.condition_evidence import Seen, Standing, look
+from cm_service.rules.decision import Evidence
+from cm_service.rules.facts import ConditionFact
+from cm_service.rules.view import PatientView
+
+_C_MONTHS = 24  # a conditional category is looked for in two years, whatever its reference period
+_C_DAYS = 30
+_OLD_MONTHS = 12
+# These count from one diagnosis of a stay: the year after the event is when it matters.
+_EVENTS = frozenset({"acute_myocardial_infarction", "stroke_tia"})
+# Words of flags.csv that belong to CHR-MULTI alone.
+_CHR_ONLY = frozenset({"abatement_conflict", "coding_conflict"})
+DIABETES = "diabetes"
+Facts = tuple[ConditionFact, ...]
+
+
+class Assessment(NamedTuple):
+    """Evidence by counting group. A group stands in `counted`, or else in `persisting` (an unknown
+    that somebody should confirm); `possible` lists every group that does not count yet,
+    persisting ones too. `remission`: Conditions whose code or status says diabetes in remission.
+    `notes`: flag words, by counting group."""
+
+    counted: dict[str, Facts]
+    persisting: dict[str, Facts]
+    possible: dict[str, Facts]
+    remission: Facts
+    notes: dict[str, tuple[str, ...]]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return tuple(sorted({flag for flags in self.notes.values() for flag in flags}))
+
+
+class Diabetes(NamedTuple):
+    """Diabetes as the HbA1c rules want it: a persisting one is diabetes, too."""
+
+    has: bool
+    persisting: bool
+    remission_only: bool
+    evidence: tuple[Evidence, ...]
+    flags: tuple[str, ...]
+
+
+class _Item(NamedTuple):
+    seen: Seen
+    match: Match
+
+
+class _Gathered:
+    """What reading the Conditions one by one brings together, by counting group."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, list[_Item]] = {}
+        self.listed: dict[str, dict[str, ConditionFact]] = {}
+        self.notes: dict[str, set[str]] = {}
+        self.remission: list[ConditionFact] = []
+
+    def add(self, named: Coded, seen: Seen) -> None:
+        flags = {*seen.flags, "coding_conflict"} if named.conflict and seen.standing else set(seen.flags)
+        for match in (*named.matches, *named.withheld):
+            self.notes.setdefault(match.group, set()).update(flags)
+            if seen.standing:
+                self.listed.setdefault(match.group, {})[seen.fact.id] = seen.fact
+        for match in named.matches:
+            self.items.setdefault(match.group, []).append(_Item(seen, match))
+
+
+def assess(view: PatientView, clock: Clock) -> Assessment:
+    """All chronic Conditions of the patient as of today; ask through `view.derive`."""
+    gathered = _gather(view, clock)
+    counted: dict[str, Facts] = {}
+    persisting: dict[str, Facts] = {}
+    for group in sorted(gathered.items):
+        items = gathered.items[group]
+        if evidence := [*_regular(items, clock), *_conditional(items, clock)]:
+            counted[group] = _facts(evidence)
+        elif unsure := _persisting(items, clock):
+            persisting[group] = _facts(unsure)
+    possible = {
+        group: tuple(held.values()) for group, held in sorted(gathered.listed.items()) if group not in counted
+    }
+    notes = {group: tuple(sorted(words)) for group, words in sorted(gathered.notes.items())}
+    return Assessment(counted, persisting, possible, tuple(gathered.remission), notes)
+
+
+def _gather(view: PatientView, clock: Clock) -> _Gathered:
+    """Most Conditions name nothing chronic and are dropped before anything else is asked."""
+    extensions = frozenset(view.parameters.chr_extensions)
+    naming: dict[str, tuple[ConditionFact, Coded]] = {}
+    for condition in view.of(ConditionFact):
+        named = coded(condition, extensions)
+        if named is not UNCODED:
+            naming[condition.id] = condition, named
+    gathered = _Gathered()
+    for _, (condition, named) in sorted(naming.items()):
+        gathered.add(named, look(condition, named, view, clock))
+        if _in_remission(condition, named, clock):
+            gathered.remission.append(condition)
+    return gathered
+
+
+def _in_remission(condition: ConditionFact, named: Coded, clock: Clock) -> bool:
+    says = condition.clinical == "remission" and any(m.group == DIABETES for m in named.matches)
+    if not (named.remission or says) or condition.verification not in ("", "confirmed"):
+        return False
+    return not any(clock.is_future(date) for date in (condition.onset, condition.recorded) if date)
+
+
+def _regular(items: Iterable[_Item], clock: Clock) -> list[_Item]:
+    """Evidence that suffices for Y categories (3.4): the problem list; or within the reference
+    period one diagnosis of a stay or home-health visit, or two on different dates."""
+    active = _active(items, "Y")
+    recent = [i for i in active if not i.seen.listed and _recent(i, i.match.months, clock)]
+    enough = _apart([i.seen.recorded for i in recent], 1)
+    strong = recent if enough else [i for i in recent if i.seen.hospital or i.seen.home]
+    return [*(i for i in active if i.seen.listed), *strong]
+
+
+def _conditional(items: Iterable[_Item], clock: Clock) -> list[_Item]:
+    """Evidence that suffices for C categories (3.2)."""
+    active = _active(items, "C")
+    recent = [i for i in active if _recent(i, _C_MONTHS, clock)]
+    twice = recent if _apart([i.seen.recorded for i in recent], _C_DAYS) else []
+    events = [i for i in active if i.match.category in _EVENTS and i.seen.hospital]
+    return [
+        *(i for i in active if i.seen.listed and _is_old(i, clock)),
+        *twice,
+        *(i for i in events if _recent(i, i.match.months, clock)),
+    ]
+
+
+def _persisting(items: Iterable[_Item], clock: Clock) -> list[_Item]:
+    """What may be there and should be confirmed (3.3, 3.4): Y categories only. A date too vague to
+    decide leaves the question open, so it persists as well."""
+    unsure = [i for i in items if i.match.counts == "Y" and i.seen.standing is Standing.UNSURE]
+    active = _active(items, "Y")
+    old = [i for i in active if i.seen.explicit and _is_old(i, clock) is not False]
+    vague = [i for i in active if _recent(i, i.match.months, clock) is not False]
+    twice = vague if _apart([i.seen.recorded for i in vague], 1) is not False else []
+    once = [i for i in vague if i.seen.hospital or i.seen.home]
+    return [*unsure, *old, *twice, *once]
+
+
+def _active(items: Iterable[_Item], counts: str) -> list[_Item]:
+    return [i for i in items if i.match.counts == counts and i.seen.standing is Standing.ACTIVE]
+
+
+def _recent(item: _Item, months: int, clock: Clock) -> bool | None:
+    recorded = item.seen.recorded
+    return None if recorded is None else clock.within_months(recorded, months)
+
+
+def _is_old(item: _Item, clock: Clock) -> bool | None:
+    since = item.seen.since
+    return None if since is None else clock.months_old(since, _OLD_MONTHS)
+
+
+def _apart(spans: list[Span | None], days: int) -> bool | None:
+    """Do two of these dates lie at least so many days apart? None if unknown or vague dates may."""
+    known = [span for span in spans if span is not None]
+    if len(spans) < 2:
+        return False
+    gap = dt.timedelta(days=days)
+    if known and max(span.low for span in known) - min(span.high for span in known) >= gap:
+        return True
+    if len(known) == len(spans) and max(s.high for s in known) - min(s.low for s in known) < gap:
+        return False
+    return None
+
+
+def _facts(items: Iterable[_Item]) -> Facts:
+    held = {item.seen.fact.id: item.seen.fact for item in items}
+    return tuple(held[name] for name in sorted(held))
+
+
+def diabetes(view: PatientView, clock: Clock) -> Diabetes:
+    """For `view.derive`. Its flags are those that concern the HbA1c rules as well."""
+    found = view.derive(assess, clock)
+    counted, persisting = found.counted.get(DIABETES, ()), found.persisting.get(DIABETES, ())
+    possible = found.possible.get(DIABETES, ())
+    has = bool(counted or persisting)
+    flags = [word for word in found.notes.get(DIABETES, ()) if word not in _CHR_ONLY]
+    if persisting:
+        flags.append("persisting_encounter_diagnosis")
+    shown = {fact.id: fact for fact in (*counted, *possible, *found.remission)}
+    return Diabetes(
+        has=has,
+        persisting=bool(persisting),
+        remission_only=bool(found.remission) and not has and not possible,
+        evidence=tuple(evidence_of(shown[name], DIABETES) for name in sorted(shown)),
+        flags=tuple(flags),
+    )
+
+
+def evidence_of(condition: ConditionFact, group: str) -> Evidence:
+    """A Condition as evidence for a counting group, with the date on which it was recorded."""
+    date = condition.recorded or condition.onset
+    return Evidence(
+        type="Condition",
+        id=condition.id,
+        version=condition.version,
+        path="Condition.code",
+        raw=" ".join(f"{coding.system}|{coding.code}" for coding in condition.code.codings),
+        value=group,
+        date=date.raw if date else "",
+    )
