@@ -111,6 +111,17 @@ class Clock:
         return self._today
 
 
+def is_later(one: Span, other: Span) -> bool:
+    """Does `one` come after `other`, as rules.md 0.2 orders two dated facts? Days that overlap are
+    decided by precision (a day over a month over a year), then by the later high bound."""
+    if one.instant and other.instant:
+        return one.instant > other.instant
+    if one.low > other.high or other.low > one.high:
+        return one.low > other.high
+    precise, than = min(one.precision, Precision.DAY), min(other.precision, Precision.DAY)
+    return precise > than if precise != than else one.high > other.high
+
+
 def _birthday(born: dt.date, years: int) -> dt.date:
     if born.month == 2 and born.day == 29:
         return dt.date(born.year + years, 2, 28) + _DAY

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from cm_service.rules import encounters, value_sets
+from cm_service.rules import encounters, stays, value_sets
 from cm_service.rules.clock import Clock, Span
 from cm_service.rules.condition_codes import LISTED, Coded
-from cm_service.rules.dates import When, date_flags, instant_of
+from cm_service.rules.dates import date_flags, instant_of
 from cm_service.rules.facts import ConditionFact, EncounterFact
 from cm_service.rules.view import PatientView
 
-_ACTIVE = frozenset({"active", "recurrence", "relapse"})
+ACTIVE = frozenset({"active", "recurrence", "relapse"})
 _OVER = frozenset({"resolved", "inactive", "remission"})
 _REFUTED = frozenset({"refuted", "entered-in-error"})
 
@@ -77,8 +77,8 @@ def look(condition: ConditionFact, coded: Coded, view: PatientView, clock: Clock
     if any(clock.is_future(date) for date in (condition.onset, condition.recorded) if date):
         return Seen(condition, Standing.GONE, ("future_date",))
     flags = (*condition.flags, *date_flags(condition.onset, condition.recorded, condition.abatement))
-    explicit = condition.clinical in _ACTIVE
-    over = True if condition.abated else _abated(condition.abatement, clock)
+    explicit = condition.clinical in ACTIVE
+    over = is_over(condition, clock)
     if over:
         return Seen(condition, Standing.GONE, (*flags, "abatement_conflict") if explicit else ())
     if over is None:
@@ -99,7 +99,7 @@ def _by_words(condition: ConditionFact, coded: Coded, *, listed: bool, diagnosis
         return Standing.GONE
     if condition.clinical in _OVER and not (condition.clinical == "remission" and _is_cancer(coded)):
         return Standing.GONE
-    known = condition.clinical in _ACTIVE or condition.clinical in ("", "remission")
+    known = condition.clinical in ACTIVE or condition.clinical in ("", "remission")
     if not known or condition.verification not in ("", "confirmed") or not (listed or diagnosis):
         return Standing.POSSIBLE
     return Standing.ACTIVE if condition.clinical or diagnosis else Standing.UNSURE
@@ -109,11 +109,11 @@ def _is_cancer(coded: Coded) -> bool:
     return all(match.category.startswith("cancer_") for match in (*coded.matches, *coded.withheld))
 
 
-def _abated(abatement: When | None, clock: Clock) -> bool | None:
-    """Is it over? None where a month or year leaves that open; a date to come is no abatement."""
-    if abatement is None:
-        return False
-    span = clock.span(abatement)
+def is_over(condition: ConditionFact, clock: Clock) -> bool | None:
+    """Has it abated? None where a month or year leaves that open; a date to come is no abatement."""
+    if condition.abated or condition.abatement is None:
+        return condition.abated
+    span = clock.span(condition.abatement)
     if span.instant is not None:
         return clock.passed(span.instant)
     if not clock.reached(span.low):
@@ -127,7 +127,7 @@ def _dated(seen: Seen, view: PatientView, clock: Clock) -> Seen:
     encounter = known.by_id.get((fact.encounter or "").rpartition("/")[2]) or known.listing.get(fact.id)
     start = encounter.start if encounter else None
     recorded, since = fact.recorded or start, fact.onset or fact.recorded or start
-    hospital, home = _kind(encounter, view) if encounter else (False, False)
+    hospital, home = _kind(encounter, view, clock) if encounter else (False, False)
     used = date_flags(start) if start in (recorded, since) else ()
     return seen._replace(
         flags=(*seen.flags, *used),
@@ -138,11 +138,18 @@ def _dated(seen: Seen, view: PatientView, clock: Clock) -> Seen:
     )
 
 
-def _kind(encounter: EncounterFact, view: PatientView) -> tuple[bool, bool]:
-    """(inpatient or SNF stay, home-health visit). Observation counts as outpatient here, and a
-    home-health encounter whose type says hospice is no visit (rules.md 2.1)."""
+def _kind(encounter: EncounterFact, view: PatientView, clock: Clock) -> tuple[bool, bool]:
+    """(inpatient or SNF stay, home-health visit). Observation counts as outpatient unless it flowed
+    into an admission; home health whose type says hospice is no visit (rules.md 2.1, 2.2)."""
     word = encounters.class_word(encounter)
+    if word in ("EMER", "OBSENC"):
+        return _was_admitted(encounter, view, clock), False
     if encounters.is_stay_class(word, short_stay=view.parameters.dis_include_short_stay):
-        return encounters.setting(encounter, word, view.places) != "observation", False
+        return True, False
     hospice = any(value_sets.in_set("hospice", concept) for concept in encounter.types)
     return False, word == "HH" and not hospice
+
+
+def _was_admitted(encounter: EncounterFact, view: PatientView, clock: Clock) -> bool:
+    admissions = (s for s in view.derive(stays.build, clock).stays if s.last.setting != "observation")
+    return any(member.encounter.id == encounter.id for stay in admissions for member in stay.members)

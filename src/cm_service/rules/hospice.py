@@ -1,0 +1,163 @@
+"""Signs of hospice, and what ends it (rules.md 0.7): the question behind gate GX-02."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cm_service.rules import encounters, stays
+from cm_service.rules.clock import Clock, Span, is_later
+from cm_service.rules.condition_evidence import ACTIVE, is_over
+from cm_service.rules.dates import When, date_flags, instant_of
+from cm_service.rules.decision import Evidence
+from cm_service.rules.facts import (
+    ConditionFact,
+    EncounterFact,
+    Fact,
+    ObservationFact,
+    ProcedureFact,
+    ServiceRequestFact,
+)
+from cm_service.rules.value_sets import SNOMED, in_set, normal
+from cm_service.rules.view import PatientView
+
+INPUTS = frozenset({"Encounter", "ServiceRequest", "Procedure", "Condition", "Observation"})
+_ORDERS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
+_TAKEN_BACK = frozenset({"revoked", "cancelled", "entered-in-error"})
+_RESULTS = frozenset({"final", "amended", "corrected"})
+_YES = (SNOMED, "373066001")
+# A hospice stay that ends like this goes on elsewhere, or ends with the patient's life.
+_NO_END = frozenset({"expired", "hospice", "transfer", "transfer_snf"})
+
+
+class Sign(NamedTuple):
+    """Something that says hospice, or (in `ends`) that takes it back. It begins and was last seen on
+    local days; `goes_on` while it has not ended; without any date it stands."""
+
+    type: str
+    fact: Fact
+    begin: When | None
+    last: When | None
+    goes_on: bool = False
+
+
+class Hospice(NamedTuple):
+    """`now`: is the patient to be taken for one in hospice care?"""
+
+    now: bool
+    flags: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+
+def assess(view: PatientView, clock: Clock) -> Hospice:
+    """Any sign in the last `gx.hospice_days` days that nothing later takes back."""
+    found = [sign for sign in _signs(view, clock) if _counts(sign, view, clock)]
+    signs = [sign for sign in found if _is_past(sign, clock)]
+    flags = {"future_date"} if len(signs) < len(found) else set()
+    for sign in signs:
+        flags.update(sign.fact.flags, date_flags(sign.begin, sign.last))
+        if sign.begin is None:
+            flags.add("undated")
+    ended = any(not _any_after(end, signs, clock) for end in _ends(view, clock))
+    evidence = {(sign.type, sign.fact.id): _evidence(sign) for sign in signs}
+    return Hospice(
+        now=bool(signs) and not ended,
+        flags=tuple(sorted(flags)),
+        evidence=tuple(evidence[key] for key in sorted(evidence)),
+    )
+
+
+def _counts(sign: Sign, view: PatientView, clock: Clock) -> bool:
+    if sign.goes_on or sign.last is None:
+        return True
+    return clock.within_days(clock.span(sign.last), view.parameters.gx_hospice_days) is not False
+
+
+def _is_past(sign: Sign, clock: Clock) -> bool:
+    return sign.begin is None or not clock.is_future(sign.begin)
+
+
+def _any_after(end: Span, signs: list[Sign], clock: Clock) -> bool:
+    """A sign that goes on, or that nobody dated, cannot be said to lie before the end."""
+    return any(sign.goes_on or sign.begin is None or is_later(clock.span(sign.begin), end) for sign in signs)
+
+
+def _signs(view: PatientView, clock: Clock) -> Iterator[Sign]:
+    yield from _encounters(view, clock)
+    for order in view.of(ServiceRequestFact):
+        if order.status in ("active", "completed") and _is_order(order):
+            when = order.authored or order.occurrence
+            yield Sign("ServiceRequest", order, when, when)
+    for procedure in view.of(ProcedureFact):
+        if procedure.status in ("completed", "in-progress") and in_set("hospice", procedure.code):
+            going = procedure.status == "in-progress"
+            last = procedure.end or procedure.start
+            yield Sign("Procedure", procedure, procedure.start or last, last, going)
+    for condition in view.of(ConditionFact):
+        if in_set("hospice", condition.code) and _is_so(condition, clock):
+            begin = condition.onset or condition.recorded
+            yield Sign("Condition", condition, begin, condition.recorded or begin)
+    for result in view.of(ObservationFact):
+        if in_set("hospice_mds", result.code) and result.status in _RESULTS and _says_yes(result):
+            when = result.effective or result.issued
+            yield Sign("Observation", result, when, when)
+
+
+def _encounters(view: PatientView, clock: Clock) -> Iterator[Sign]:
+    """Being in progress is enough; an end in the future is an expected one and read as absent."""
+    for encounter in view.of(EncounterFact):
+        finished = encounters.is_finished(encounter)
+        if (finished or encounters.is_open(encounter)) and _is_hospice(encounter):
+            end = _past_end(encounter, clock)
+            begin = encounter.start or end
+            yield Sign("Encounter", encounter, begin, end or begin, goes_on=not finished and end is None)
+    for sent in stays.hospice_dispositions(view, clock):
+        yield Sign("Encounter", sent.encounter, sent.when, sent.when)
+
+
+def _past_end(encounter: EncounterFact, clock: Clock) -> When | None:
+    end = encounter.end
+    return end if end is not None and clock.passed(instant_of(end, clock.zone)) else None
+
+
+def _is_hospice(encounter: EncounterFact) -> bool:
+    return any(in_set("hospice", concept) for concept in encounter.types)
+
+
+def _is_order(order: ServiceRequestFact) -> bool:
+    return order.intent in _ORDERS and in_set("hospice", order.code)
+
+
+def _is_so(condition: ConditionFact, clock: Clock) -> bool:
+    if condition.clinical not in ACTIVE and condition.clinical != "":
+        return False
+    return condition.verification in ("", "confirmed") and is_over(condition, clock) is not True
+
+
+def _says_yes(result: ObservationFact) -> bool:
+    codings = result.value.codings if result.value else ()
+    return any(normal(coding.system, coding.code) == _YES for coding in codings)
+
+
+def _ends(view: PatientView, clock: Clock) -> Iterator[Span]:
+    """Local days on which hospice ended, unless a sign is newer."""
+    for encounter in view.of(EncounterFact):
+        if encounters.is_finished(encounter) and _is_hospice(encounter):
+            when = _past_end(encounter, clock) or encounter.start
+            if when is not None and encounters.disposition(encounter).kind not in _NO_END:
+                yield clock.span(when)
+    for order in view.of(ServiceRequestFact):
+        when = order.authored or order.occurrence
+        if order.status in _TAKEN_BACK and _is_order(order) and when and not clock.is_future(when):
+            yield clock.span(when)
+
+
+def _evidence(sign: Sign) -> Evidence:
+    date = sign.last or sign.begin
+    return Evidence(
+        type=sign.type,
+        id=sign.fact.id,
+        version=sign.fact.version,
+        value="hospice",
+        date=date.raw if date else "",
+    )
