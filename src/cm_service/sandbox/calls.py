@@ -1,0 +1,62 @@
+"""What a handler is given: the EMR, and one interaction from an HTTP request or a Bundle entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cm_service.sandbox.answers import Refusal
+from cm_service.sandbox.personality import Declared, Personality
+from cm_service.sandbox.search import Pages, Pairs
+from cm_service.sandbox.store import Store, Version
+from cm_service.sandbox.wire import Resource
+
+_PREFERENCE = re.compile(r"(handling|return)\s*=\s*([A-Za-z]+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Emr:
+    """A store with a personality."""
+
+    store: Store
+    personality: Personality
+    pages: Pages
+
+    def declared(self, type_: str) -> Declared:
+        """Raises Refusal 404 for a type that this server does not have."""
+        if type_ not in self.personality.types:
+            raise Refusal(404, "not-supported", "this server has no such resource type: see /metadata")
+        return self.personality.types[type_]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One interaction: header names in lower case, `resource` the decoded body.
+
+    In a transaction `new_id` is the id that a create was promised, and `promised` the keys of all
+    that the same transaction creates, so that entries may point to each other.
+    """
+
+    base: str
+    type: str = ""
+    id: str = ""
+    version: str = ""
+    query: Pairs = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    resource: Resource = field(default_factory=dict)
+    new_id: str = ""
+    promised: frozenset[str] = frozenset()
+
+    def preference(self, name: str) -> str:
+        """`strict` of `Prefer: handling=strict`, and the like."""
+        preferences: dict[str, str] = dict(_PREFERENCE.findall(self.headers.get("prefer", "")))
+        return preferences.get(name, "")
+
+
+def known_version(emr: Emr, call: Call) -> Version:
+    """The newest version, which may be a deletion. Raises Refusal 404 for what never was."""
+    version = emr.store.current(call.type, call.id)
+    if version is None:
+        raise Refusal(404, "not-found", "no such resource")
+    return version

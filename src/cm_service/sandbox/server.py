@@ -1,0 +1,77 @@
+"""The sandbox EMR on a port: in a thread for a demo or a test, or in the foreground for people."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from cm_service.errors import Misconfigured
+from cm_service.sandbox.app import BASE_PATH, create_app
+from cm_service.sandbox.personality import GENEROUS, Personality
+from cm_service.sandbox.store import Store
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Server(uvicorn.Server):
+    """Says when it is up, so that nobody has to poll."""
+
+    def __init__(self, store: Store, personality: Personality) -> None:
+        # The access log would hold search URLs, and our clock writes the Date header.
+        super().__init__(
+            uvicorn.Config(
+                create_app(store, personality=personality),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                date_header=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@contextmanager
+def running(store: Store, *, personality: Personality = GENEROUS, port: int = 0) -> Iterator[str]:
+    """A server in a thread, on a free port unless one is named; gives its FHIR base URL."""
+    listener = _listen(LOOPBACK, port)
+    server = _Server(store, personality)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        if not server.ready.wait(timeout=10):
+            raise Misconfigured("the sandbox EMR did not start")
+        yield base_url(*listener.getsockname()[:2])
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def serve(store: Store, *, personality: Personality = GENEROUS, host: str = LOOPBACK, port: int) -> None:
+    """Serve in the foreground until interrupted. Raises Misconfigured if the port is taken."""
+    _Server(store, personality).run(sockets=[_listen(host, port)])
+
+
+def base_url(host: str, port: int) -> str:
+    return f"http://{host}:{port}{BASE_PATH}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Misconfigured(f"cannot listen on port {port}: {error.strerror}") from error
+    return listener
