@@ -80,6 +80,24 @@ def by_identifier(connection: sa.Connection, emr: str, system: str, value: str) 
     return connection.execute(statement).one_or_none()
 
 
+def references(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[str, str]:
+    """identifier value -> `Type/id` in the EMR, for those that have a place and were not deleted."""
+    found: dict[str, str] = {}
+    for part in chunks(values):
+        statement = (
+            sa.select(Intent.value, Placement.reference)
+            .join(Placement, Placement.intent_id == Intent.id)
+            .where(
+                Intent.emr == emr,
+                Intent.value.in_(part),
+                Placement.reference.is_not(None),
+                Placement.deleted.is_(False),
+            )
+        )
+        found.update(row._tuple() for row in connection.execute(statement))
+    return found
+
+
 def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
     statement = (
         sa.select(Placement.state, sa.func.count())
@@ -164,7 +182,12 @@ def add_decline(
     intent_id: int,
     at: dt.datetime,
     until: dt.datetime,
-) -> None:
+) -> bool:
+    """Record once per offer that it was declined; False when that stands already."""
+    known = sa.select(DeclineRow.id).where(DeclineRow.intent_id == intent_id)
+    if connection.scalar(known) is not None:
+        return False
     connection.execute(
         sa.insert(DeclineRow).values(emr=emr, patient_id=patient_id, intent_id=intent_id, at=at, until=until)
     )
+    return True

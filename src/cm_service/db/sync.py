@@ -180,3 +180,22 @@ def save_places(connection: sa.Connection, emr: str, facts: Iterable[tuple[str, 
 def drop_places(connection: sa.Connection, emr: str, keys: Iterable[str]) -> None:
     for part in chunks(keys):
         connection.execute(sa.delete(Place).where(Place.emr == emr, Place.key.in_(part)))
+
+
+def users_of_places(connection: sa.Connection, emr: str, keys: set[str]) -> set[str]:
+    """Survivors of the records that mention one of these `Type/id` keys (places change rarely, so
+    the encoded facts are searched rather than an index kept)."""
+    needles = [key.encode() for key in keys]
+    rows = connection.execute(sa.select(Record.survivor, Record.facts).where(Record.emr == emr))
+    return {row.survivor for row in rows if any(needle in row.facts for needle in needles)}
+
+
+def set_survivors(connection: sa.Connection, emr: str, survivors: dict[str, str]) -> None:
+    if not survivors:
+        return
+    statement = (
+        sa.update(Record)
+        .where(Record.emr == emr, Record.patient_id == sa.bindparam("who"))
+        .values(survivor=sa.bindparam("to"))
+    )
+    connection.execute(statement, [{"who": who, "to": to} for who, to in survivors.items()])

@@ -1,0 +1,53 @@
+"""What the commands say: machines read stdout, people read stderr; exit codes 0, 1, 2, 3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cm_service.errors import BadInput, Busy, CmError, Lost
+
+COMPLETE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
+people = Console(stderr=True, highlight=False)
+_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+def emit(answer: Any) -> None:
+    """One JSON object as the last line of stdout."""
+    typer.echo(_ENCODER.encode(answer).decode())
+
+
+@contextmanager
+def errors_become_exits(as_json: bool) -> Iterator[None]:
+    """Our own errors end as one clear sentence and the right exit code; others keep their trace."""
+    try:
+        yield
+    except CmError as error:
+        people.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        if as_json:
+            emit({"status": "failed", "reason": reason(error), "error": str(error)})
+        raise typer.Exit(USAGE if isinstance(error, BadInput | Lost) else FAILED) from error
+
+
+def reason(error: CmError) -> str:
+    """A stable word for machines."""
+    return "busy" if isinstance(error, Busy) else type(error).__name__
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str], None]]:
+    """A line that moves on a terminal; elsewhere one plain line per change of stage."""
+    if not people.is_terminal:
+        people.print(title)
+        yield lambda _text: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=people, transient=True) as bar:
+        task = bar.add_task(title)
+        yield lambda text: bar.update(task, description=f"{title}: {text}")

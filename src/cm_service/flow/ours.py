@@ -1,0 +1,104 @@
+"""Three-way comparison of what we wrote, what the EMR holds and what we want: raw JSON, element by element.
+
+Our resources are never round-tripped through a model: elements that we do not own, unknown ones and
+extensions of others stay exactly as the EMR gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cm_service.flow.intents import LINK
+
+Json = dict[str, Any]
+NEVER_OURS = frozenset({"resourceType", "id", "meta", "identifier", "text"})
+CLOSED = {
+    "Task": frozenset({"cancelled", "completed", "failed", "rejected", "entered-in-error"}),
+    "CarePlan": frozenset({"revoked", "completed", "entered-in-error"}),
+    "Goal": frozenset({"cancelled", "completed", "rejected", "entered-in-error"}),
+}
+
+
+def owned(wanted: Json) -> set[str]:
+    """The top-level elements that are the service's own."""
+    return set(wanted) - NEVER_OURS
+
+
+def changed_by_others(wanted: Json, base: Json, current: Json) -> set[str]:
+    """Elements of ours that differ from what the EMR held right after our last write, and are not
+    simply what we want (an update of ours whose answer was lost has done that)."""
+    return {
+        name
+        for name in owned(wanted)
+        if base.get(name) != current.get(name) and wanted[name] != current.get(name)
+    }
+
+
+def differs(wanted: Json, current: Json) -> set[str]:
+    """Elements of ours that the EMR does not hold as we want them."""
+    return {name for name in owned(wanted) if wanted[name] != current.get(name)}
+
+
+def merged(current: Json, wanted: Json, human: frozenset[str]) -> Json:
+    """The EMR's own resource with our elements in it; what somebody else made theirs stays."""
+    ours = {name: wanted[name] for name in owned(wanted) if name not in human}
+    if "text" in wanted and ours.keys() >= owned(wanted):
+        ours["text"] = wanted["text"]  # the narrative tells the whole resource: ours only if all of it is
+    return current | ours
+
+
+def may_be_written_over(current: Json) -> bool:
+    """False for a resource whose meaning we cannot know (modifierExtension) or that was given to us
+    in part only (SUBSETTED): a PUT would lose what we do not see (FHIR R4 http, summary note)."""
+    tags = current.get("meta", {}).get("tag", [])
+    return "modifierExtension" not in current and all(tag.get("code") != "SUBSETTED" for tag in tags)
+
+
+def has_identifier(resource: Json, system: str, value: str) -> bool:
+    return any(
+        item.get("system") == system and item.get("value") == value
+        for item in resource.get("identifier", [])
+        if isinstance(item, dict)
+    )
+
+
+def is_closed(resource: Json) -> bool:
+    kind = resource["resourceType"]
+    return resource.get("lifecycleStatus" if kind == "Goal" else "status") in CLOSED[kind]
+
+
+def materialise(wanted: Json, place: Callable[[str], str | None]) -> Json:
+    """`wanted` with `intent:` links turned into references; `place` gives the reference of an
+    identifier value, or None where it never got one: such a link is left out, with everything
+    that would be empty without it."""
+    result = _resolve(wanted, place)
+    assert isinstance(result, dict)
+    return result
+
+
+def links(wanted: Any) -> set[str]:
+    """The identifier values that `wanted` links to."""
+    if isinstance(wanted, dict):
+        found = set().union(*(links(value) for value in wanted.values()))
+        reference = wanted.get("reference")
+        if isinstance(reference, str) and reference.startswith(LINK):
+            found.add(reference.removeprefix(LINK))
+        return found
+    if isinstance(wanted, list):
+        return set().union(*(links(item) for item in wanted))
+    return set()
+
+
+def _resolve(value: Any, place: Callable[[str], str | None]) -> Any:
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference.startswith(LINK):
+            found = place(reference.removeprefix(LINK))
+            return value | {"reference": found} if found else None
+        resolved = {name: _resolve(item, place) for name, item in value.items()}
+        return {name: item for name, item in resolved.items() if item is not None} or None
+    if isinstance(value, list):
+        kept = [item for item in (_resolve(item, place) for item in value) if item is not None]
+        return kept or None
+    return value

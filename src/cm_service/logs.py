@@ -1,0 +1,66 @@
+"""Structured logs on stderr, by allow-list: a key that is not listed here never leaves the process.
+
+PHI cannot be logged by accident: names, values, search URLs and exception texts of other libraries
+have no key. Texts of our own errors are written without PHI (errors.py) and may be logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+ALLOWED = frozenset(
+    {
+        "event",
+        "level",
+        "timestamp",
+        "emr",
+        "run",
+        "stage",
+        "type",
+        "status",
+        "method",
+        "host",
+        "attempt",
+        "seconds",
+        "count",
+        "pages",
+        "resources",
+        "rejects",
+        "written",
+        "state",
+        "intent",
+        "rule",
+        "file",
+        "line",
+        "reason",
+        "error",
+    }
+)
+
+
+def keep_allowed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop every key that is not on the list, and say how many were dropped."""
+    kept = {key: value for key, value in event.items() if key in ALLOWED}
+    if len(kept) < len(event):
+        kept["count_dropped_keys"] = len(event) - len(kept)
+    return kept
+
+
+def configure(level: str) -> None:
+    structlog.configure(
+        processors=[
+            keep_allowed,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+log = structlog.get_logger()
