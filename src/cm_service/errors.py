@@ -45,30 +45,57 @@ class Busy(CmError):
     advice = Advice.RETRY
 
 
+class InvalidResource(CmError):
+    """A resource of our own making that is no valid FHIR R4: never sent, a fault of ours to report."""
+
+    advice = Advice.TELL
+
+
 class EmrError(CmError):
     """The EMR, or the way to it."""
 
 
 class EmrUnreachable(EmrError):
-    """No answer to a read, after all retries."""
+    """No usable answer to a read after all retries (`status`: the last 429 or 5xx, None without any
+    answer), or no connection for a write, so that nothing was sent."""
 
     advice = Advice.RETRY
 
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EmrBusy(EmrError):
+    """429, or 503 with Retry-After, to a write: not taken; the same write may go again later."""
+
+    advice = Advice.RETRY
+
+    def __init__(self, message: str, *, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class EmrRefused(EmrError):
-    """The EMR answered no (4xx): status and place are kept, the body is quoted by delivery only."""
+    """The EMR answered no (4xx): status and place are kept. `outcome`, the EMR's own words, may hold
+    PHI: it goes to the ledger and nowhere else."""
 
     advice = Advice.TELL
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, outcome: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.outcome = outcome
 
 
 class NotFhir(EmrError):
     """An answer that is no FHIR: HTML with 200, cut JSON, a wrong resourceType."""
 
     advice = Advice.TELL
+
+
+class AnswerTooBig(NotFhir):
+    """A body over our cap (or a gzip bomb): asking again would bring the same."""
 
 
 class PagingBroken(EmrError):

@@ -1,0 +1,1 @@
+"""Everything that knows FHIR and HTTP, and nothing about rules or databases."""

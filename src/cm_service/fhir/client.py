@@ -1,0 +1,177 @@
+"""A thin FHIR R4 client for one EMR: reads go again until they succeed, each write goes once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from cm_service.errors import EmrRefused, FilterDropped, NotFhir, PagingBroken
+from cm_service.fhir import rawjson
+from cm_service.fhir.answers import Answer
+from cm_service.fhir.capability import Capability, read_capability
+from cm_service.fhir.http import Ask, EmrHttp
+from cm_service.fhir.links import Params, check_filters, next_url
+from cm_service.fhir.searchset import Page, parse_page
+from cm_service.fhir.writes import WriteResult, judge
+
+FHIR_JSON = "application/fhir+json"
+_EXPIRED = frozenset({400, 404, 410})
+_RESTARTS = 2
+_Json = dict[str, Any]
+
+
+class FhirClient:
+    """Knows paths, headers and Bundles; `mime` may carry `; fhirVersion=4.0` where an EMR wants it.
+
+    `max_pages` and `max_bytes` bound one search: a server can hand out `next` links for ever."""
+
+    def __init__(
+        self,
+        http: EmrHttp,
+        *,
+        mime: str = FHIR_JSON,
+        max_pages: int = 100_000,
+        max_bytes: int = 100_000_000_000,
+    ) -> None:
+        self._http, self._mime = http, mime
+        self._max_pages, self._max_bytes = max_pages, max_bytes
+
+    @property
+    def host(self) -> str:
+        return self._http.host
+
+    async def capability(self) -> Capability:
+        """What /metadata declares. Raises EmrUnreachable, EmrRefused, NotFhir."""
+
+        def parse(answer: Answer) -> Capability:
+            return read_capability(_resource(answer, "CapabilityStatement"))
+
+        return await self._http.read(self._get("metadata", "GET metadata"), parse)
+
+    async def read(self, type_: str, id_: str) -> _Json:
+        """The resource, decimals kept. Raises EmrRefused: status 410 is deleted, 404 unknown or hidden."""
+        ask = self._get(f"{type_}/{quote(id_, safe='')}", f"GET {type_} by id")
+        return await self._http.read(ask, lambda answer: _resource(answer, type_))
+
+    async def find_by_identifier(self, type_: str, system: str, value: str) -> list[_Json]:
+        """Every resource with this identifier, asked past all caches (HAPI reuses results for 60 s).
+        Raises FilterDropped if the answer is not about this identifier."""
+        fresh = {"Cache-Control": "no-cache"}
+        params = [("identifier", f"{_token(system)}|{_token(value)}")]
+        found: dict[Any, _Json] = {}
+        async for page in self.search(type_, params, headers=fresh):
+            for resource in map(rawjson.loads, page.lines):
+                if not _has_identifier(resource, system, value):
+                    raise FilterDropped(f"the EMR ignored the identifier of a search on {type_}")
+                found[resource.get("id")] = resource
+        return list(found.values())
+
+    async def search(
+        self, type_: str, params: Params, *, post: bool = False, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[Page]:
+        """Pages in the order of the EMR's own `next` links. A link that expired while we read (HAPI
+        answers 410) starts the search anew: resources then come twice.
+
+        Raises PagingBroken, FilterDropped and what reading raises."""
+        first = self._first(type_, params, post=post, headers=headers or {})
+        for restart in range(_RESTARTS + 1):
+            trail = _Trail(self, type_, params)
+            try:
+                async for page in trail.walk(first):
+                    yield page
+                return
+            except EmrRefused as refusal:
+                if trail.pages == 0 or refusal.status not in _EXPIRED:
+                    raise
+                if restart == _RESTARTS:
+                    text = f"the next links of {type_} expire before they are read ({refusal.status})"
+                    raise PagingBroken(text) from refusal
+
+    async def create(self, resource: _Json, *, if_none_exist: str | None = None) -> WriteResult:
+        """POST, once. `if_none_exist` holds search parameters only ("identifier=system|value")."""
+        condition = {"If-None-Exist": if_none_exist} if if_none_exist else {}
+        return await self._write("POST", resource, condition, sent_id=None)
+
+    async def update(self, resource: _Json, *, if_match: str | None = None) -> WriteResult:
+        """PUT, once. `if_match` is the ETag exactly as the EMR gave it. May be the EMR's own JSON
+        with our elements in it; everything else in it goes back as it came."""
+        condition = {"If-Match": if_match} if if_match else {}
+        return await self._write("PUT", resource, condition, sent_id=resource["id"])
+
+    async def _write(
+        self, method: str, resource: _Json, condition: dict[str, str], *, sent_id: str | None
+    ) -> WriteResult:
+        type_ = resource["resourceType"]
+        path = f"{type_}/{quote(sent_id, safe='')}" if sent_id else type_
+        headers = {"Accept": self._mime, "Content-Type": self._mime, "Prefer": "return=representation"}
+        what = f"{method} {type_}"
+        ask = Ask(method, self._url(path), what, headers | condition, rawjson.dumps(resource))
+        return judge(self._http, what, type_, await self._http.write(ask), sent_id=sent_id)
+
+    def _first(self, type_: str, params: Params, *, post: bool, headers: dict[str, str]) -> Ask:
+        query = urlencode(params, quote_via=quote, safe=":/,")
+        strict = {"Prefer": "handling=strict", "Accept": self._mime, **headers}
+        if not post:
+            path = f"{type_}?{query}" if query else type_
+            return Ask("GET", self._url(path), f"search of {type_}", strict)
+        form = strict | {"Content-Type": "application/x-www-form-urlencoded"}
+        return Ask("POST", self._url(f"{type_}/_search"), f"search of {type_}", form, query.encode())
+
+    def _get(self, path: str, what: str) -> Ask:
+        return Ask("GET", self._url(path), what, {"Accept": self._mime})
+
+    def _url(self, path: str) -> str:
+        return f"{str(self._http.base_url).rstrip('/')}/{path}"
+
+
+class _Trail:
+    """One walk along the `next` links of one search."""
+
+    def __init__(self, client: FhirClient, type_: str, params: Params) -> None:
+        self._client, self._type, self._params = client, type_, params
+        self._seen: set[str] = set()
+        self.pages = self._bytes = 0
+
+    async def walk(self, ask: Ask | None) -> AsyncIterator[Page]:
+        while ask is not None:
+            page = await self._client._http.read(ask, parse_page)
+            if self.pages == 0 and page.self_link is not None:
+                check_filters(self._type, self._params, page.self_link)
+            self.pages += 1
+            self._bytes += page.size
+            yield page
+            ask = self._next(ask, page)
+
+    def _next(self, ask: Ask, page: Page) -> Ask | None:
+        if page.next is None:
+            return None
+        if self.pages >= self._client._max_pages or self._bytes >= self._client._max_bytes:
+            raise PagingBroken(f"the search of {self._type} does not end: stopped after {self.pages} pages")
+        base, here = self._client._http.base_url, page.self_link
+        url = next_url(base, self._type, page.next)
+        self._seen.add(ask.url)
+        if url in self._seen or here == page.next:
+            raise PagingBroken(f"the next links of {self._type} run in a circle after {self.pages} pages")
+        headers = {name: value for name, value in ask.headers.items() if name != "Content-Type"}
+        return Ask("GET", url, f"next page of {self._type}", headers)
+
+
+def _resource(answer: Answer, type_: str) -> _Json:
+    body = answer.json()
+    if not isinstance(body, dict) or body.get("resourceType") != type_:
+        raise NotFhir(f"the body is no {type_}")
+    return body
+
+
+def _token(text: str) -> str:
+    """A value inside a token parameter: the separators of FHIR search are escaped."""
+    for sign in "\\,|$":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def _has_identifier(resource: Any, system: str, value: str) -> bool:
+    identifiers: Sequence[Any] = (isinstance(resource, dict) and resource.get("identifier")) or ()
+    pairs = [(item.get("system"), item.get("value")) for item in identifiers if isinstance(item, dict)]
+    return (system, value) in pairs

@@ -1,0 +1,219 @@
+"""HTTP to one EMR: bounded, patient with reads, and never sending a write twice.
+
+What leaves this module names method, type, host and status, never a URL: search URLs hold PHI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+import httpx
+import structlog
+
+from cm_service.errors import (
+    AnswerTooBig,
+    EmrError,
+    EmrRefused,
+    EmrUnreachable,
+    Misconfigured,
+    NotFhir,
+    WriteOutcomeUnknown,
+)
+from cm_service.fhir.answers import Answer, outcome_text, read_body
+from cm_service.fhir.credentials import Credentials, is_loopback
+from cm_service.fhir.retry import retry_after, wait_before
+
+# httpx logs whole URLs at INFO, httpcore headers at DEBUG: both may hold PHI or a token.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+_RETRIED = frozenset({408, 425, 429})
+_FINAL_5XX = frozenset({501, 505})  # "cannot" does not turn into "can"
+# Shorter than the 5 s after which many servers hang up: a write must not meet a closing connection.
+_KEEPALIVE_SECONDS = 2.0
+_CONNECT_SECONDS = 10.0
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Ask(NamedTuple):
+    """One request. `what` is what people read about it ("GET Observation"), without PHI."""
+
+    method: str
+    url: str
+    what: str
+    headers: dict[str, str]
+    content: bytes | None = None
+
+
+class _AgainError(Exception):
+    """This try failed in a way that another one may mend."""
+
+    def __init__(self, error: EmrError, wait: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error, self.wait = error, wait
+
+
+class EmrHttp:
+    """Use as `async with`. At most `concurrency` requests run at a time, whoever asks.
+
+    `timeout_seconds` bounds the wait for the headers, and again the whole body (a body that drips
+    would never meet a timeout between two reads)."""
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        concurrency: int = 4,
+        timeout_seconds: float = 60.0,
+        attempts: int = 4,
+        max_body_bytes: int = 100_000_000,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.base_url = _checked_base(base_url)
+        self.host = self.base_url.netloc.decode()
+        self._credentials, self._attempts, self._sleep = credentials, attempts, sleep
+        self._timeout, self._max_body = timeout_seconds, max_body_bytes
+        self._slots = asyncio.Semaphore(concurrency)
+        loopback = is_loopback(self.base_url.host)
+        self._client = httpx.AsyncClient(
+            follow_redirects=False,
+            timeout=httpx.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds / 2)),
+            limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_SECONDS),
+            trust_env=not loopback,  # a proxy of the environment has no business on loopback
+        )
+
+    async def __aenter__(self) -> EmrHttp:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def read(
+        self, ask: Ask, parse: Callable[[Answer], T], *, accept: frozenset[int] = frozenset({200})
+    ) -> T:
+        """`parse` of an answer with an accepted status, after as many tries as allowed.
+
+        A parse that raises NotFhir is tried again too: proxies send an HTML page now and then.
+        Raises EmrUnreachable, EmrRefused, NotFhir, and whatever else `parse` raises."""
+        renewed, attempt = False, 1
+        async with self._slots:
+            while True:
+                try:
+                    return await self._try(ask, parse, accept)
+                except EmrRefused as refusal:
+                    if refusal.status != 401 or renewed:
+                        raise
+                    renewed = True
+                    await self._credentials.renew()
+                except _AgainError as again:
+                    if attempt >= self._attempts:
+                        raise again.error from again.__cause__
+                    await self._sleep(wait_before(attempt, again.wait))
+                    attempt += 1
+
+    async def _try(self, ask: Ask, parse: Callable[[Answer], T], accept: frozenset[int]) -> T:
+        try:
+            answer = await self._answer(ask)
+            if answer.status in accept:
+                return parse(answer)
+        except (httpx.TransportError, TimeoutError) as error:
+            raise _AgainError(self._unreachable(ask, error)) from error
+        except AnswerTooBig as error:
+            raise AnswerTooBig(f"{self.host}, {ask.what}: {error}") from None
+        except NotFhir as error:
+            raise _AgainError(NotFhir(f"{self.host}, {ask.what}: {error}")) from None
+        if _may_pass(answer.status):
+            text = f"{self.host} answered {answer.status} to {ask.what}, and again after every wait"
+            raise _AgainError(EmrUnreachable(text, status=answer.status), retry_after(answer.headers))
+        raise self.refusal(ask.what, answer)
+
+    async def _answer(self, ask: Ask) -> Answer:
+        response = await self._send(ask)
+        try:
+            async with asyncio.timeout(self._timeout):
+                body = await read_body(response, limit=self._max_body)
+        finally:
+            await response.aclose()
+        _log.debug("emr_read", what=ask.what, status=response.status_code, bytes=len(body))
+        return Answer(response.status_code, response.headers, body)
+
+    async def write(self, ask: Ask) -> Answer:
+        """The answer to a request that is sent exactly once.
+
+        Raises EmrUnreachable when no connection came about (nothing was sent), else
+        WriteOutcomeUnknown when no headers came back. A body that failed is None."""
+        async with self._slots:
+            try:
+                response = await self._send(ask)
+            except _NOT_SENT as error:
+                raise self._unreachable(ask, error) from error
+            except (httpx.TransportError, TimeoutError) as error:
+                text = f"{self.host} gave no answer to {ask.what} ({_words(error)}): it may have been done"
+                raise WriteOutcomeUnknown(text) from error
+            body = await self._body_of_write(response)
+        _log.debug("emr_write", what=ask.what, status=response.status_code)
+        return Answer(response.status_code, response.headers, body)
+
+    async def _body_of_write(self, response: httpx.Response) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await read_body(response, limit=self._max_body)
+        except (httpx.TransportError, TimeoutError, NotFhir):
+            return None
+        finally:
+            await response.aclose()
+
+    async def _send(self, ask: Ask) -> httpx.Response:
+        headers = {"Accept-Encoding": "gzip", **ask.headers}
+        authorization = await self._credentials.authorization()
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        elif not is_loopback(self.base_url.host):
+            text = f"requests without authentication go to loopback only, not to {self.host}: set --auth"
+            raise Misconfigured(text)
+        request = self._client.build_request(ask.method, ask.url, headers=headers, content=ask.content)
+        async with asyncio.timeout(self._timeout):
+            return await self._client.send(request, stream=True)
+
+    def refusal(self, what: str, answer: Answer) -> EmrRefused:
+        """The error for an answer that is a no. Redirects are never followed: they could take the
+        token to another host."""
+        text = f"{self.host} refused {what} with {answer.status}"
+        if 300 <= answer.status < 400:
+            text = f"{self.host} redirects {what} ({answer.status}): set the base URL to where it leads"
+        return EmrRefused(text, status=answer.status, outcome=outcome_text(answer))
+
+    def _unreachable(self, ask: Ask, error: Exception) -> EmrUnreachable:
+        return EmrUnreachable(f"no answer from {self.host} to {ask.what}: {_words(error)}")
+
+
+def _may_pass(status: int) -> bool:
+    return status in _RETRIED or (status >= 500 and status not in _FINAL_5XX)
+
+
+def _words(error: Exception) -> str:
+    """Our words for a transport error; its own text may quote what was sent."""
+    names = {
+        httpx.ConnectError: "no connection",
+        httpx.ConnectTimeout: "no connection in time",
+        httpx.TimeoutException: "it took too long",
+        TimeoutError: "it took too long",
+    }
+    kinds = (words for kind, words in names.items() if isinstance(error, kind))
+    return next(kinds, "the connection broke")
+
+
+def _checked_base(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text.rstrip("/"))
+    except httpx.InvalidURL:
+        raise Misconfigured("the base URL of the EMR is no URL") from None
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise Misconfigured("the base URL of the EMR must be http(s)://host[:port]/path and nothing else")
+    return url

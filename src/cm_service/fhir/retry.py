@@ -1,0 +1,52 @@
+"""How long to wait before a read goes again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 120.0
+# Some gateways send the epoch second at which to come back where seconds to wait belong.
+_EPOCH_FROM = 1_000_000_000
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks for; None when it says nothing usable (garbage, the past).
+
+    A date is measured against the server's own `Date`: our clock may differ from its clock."""
+    text = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _until(_date(text), headers)
+    if seconds >= _EPOCH_FROM:
+        seconds = _until(_epoch(seconds), headers)
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def wait_before(attempt: int, asked: float | None) -> float:
+    """Seconds before try number `attempt` + 1: what was asked for, else doubling with some jitter."""
+    doubling = FIRST_WAIT * 2.0 ** (attempt - 1)
+    return min(LONGEST_WAIT, asked if asked is not None else doubling * random.uniform(0.75, 1.25))
+
+
+def _until(moment: datetime | None, headers: Mapping[str, str]) -> float:
+    sent = _date(headers.get("date", ""))
+    return (moment - sent).total_seconds() if moment and sent else -1.0
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _epoch(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
