@@ -57,7 +57,8 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     `percent` is NGSP %, rounded half-up to 0.1 if it was converted, native otherwise; None when
     the value cannot be used, and then `why` is one of the flag words. `measured` is False where
     dataAbsentReason alone (or nothing) stands: no blood result at all. `native` is the number
-    as written, in `unit` ("%", "mmol/mol" or "1").
+    as written, in `unit` ("%", "mmol/mol" or "1"). `family` says which code it stands under, own or
+    component: "jds" and "gmi" count only where the practice accepts them.
     """
 
     percent: Decimal | None = None
@@ -69,6 +70,7 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     converted: bool = False
     measured: bool = True
     why: str = ""
+    family: str = ""  # percent, ifcc, fraction, jds, gmi
 
 
 class ObservationFact(Fact, frozen=True, tag="Observation"):
