@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import OURS, RunningEmr, observation, patient, task
+from tests.sandbox.builders import OURS, RunningEmr, observation, patient, task
 
 
 def _issue(answer: object) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OURS, RunningEmr, bundle, entry, patient, task
+from tests.sandbox.builders import OURS, RunningEmr, bundle, entry, patient, task
 
 GOAL_URL = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
 PLAN_URL = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e1"

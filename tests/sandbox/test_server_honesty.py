@@ -13,7 +13,7 @@ from cm_service.sandbox.parameters import PARAMETERS
 from cm_service.sandbox.personality import GENEROUS, Declared, Interaction, personality_named
 from cm_service.sandbox.server import running, serve
 from cm_service.sandbox.store import Store
-from conftest import RunningEmr, bundle, entry, patient, task
+from tests.sandbox.builders import RunningEmr, bundle, entry, patient, task
 
 READ_ONLY = dataclasses.replace(
     GENEROUS,

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from conftest import OURS, RunningEmr, observation, patient, task
+from tests.sandbox.builders import OURS, RunningEmr, observation, patient, task
 
 LOINC = "http://loinc.org"
 
