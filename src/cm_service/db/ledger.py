@@ -130,6 +130,13 @@ def add(
     return intent_id
 
 
+def reword(connection: sa.Connection, intent_id: int, *, wanted: str, now: dt.datetime) -> None:
+    """Another wording of the same content: nothing is to be sent."""
+    connection.execute(
+        sa.update(Intent).where(Intent.id == intent_id).values(wanted=wanted, updated_at=now)
+    )
+
+
 def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: int, now: dt.datetime) -> None:
     """Another content is wanted. A placement whose fate is unknown keeps its state: it is looked up
     first, and the new content goes out as an update afterwards."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from cm_service.db import care, ledger, sync
 from cm_service.db.engine import Database
 from cm_service.fhir import rawjson
-from cm_service.flow import record
+from cm_service.flow import ours, record
 from cm_service.flow.intents import Change, Known, State
 from cm_service.flow.people import Facts, Surroundings, views
 from cm_service.rules import registry
@@ -146,27 +146,50 @@ def _plan(
     counts: Counter[str],
 ) -> None:
     changes = night.planner(view, decisions, [known_of(row) for row in rows])
+    if night.store:
+        changes = _respect_adopted(connection, night, changes, rows)
+        for change in changes:
+            _keep(connection, night, view.patient.id, change)  # type: ignore[union-attr]
     counts["intents"] += len(changes)
-    if not night.store:
-        return
+
+
+def _keep(connection: sa.Connection, night: Night, patient_id: str, change: Change) -> None:
+    want = change.want
+    wanted = rawjson.dumps(want.resource).decode()
+    if change.known is None:
+        columns = {name: getattr(want, name) for name in _MINTED} | {"wanted": wanted}
+        ledger.add(connection, emr=night.emr, patient_id=patient_id, want=columns, now=night.as_of)
+    else:
+        ledger.rewant(connection, change.known.id, wanted=wanted, urgency=want.urgency, now=night.as_of)
+
+
+def _respect_adopted(
+    connection: sa.Connection, night: Night, changes: list[Change], rows: list[Any]
+) -> list[Change]:
+    """What a lost store wrote and this one adopted has no base to compare with: where it differs from
+    what we would write, a person may have changed it, so that element is theirs (but for the
+    status, which only the first planning after the adoption may still withdraw)."""
+    adopted = {row.id: row for row in rows if row.base is None and row.current is not None}
+    kept = []
     for change in changes:
-        want = change.want
-        wanted = rawjson.dumps(want.resource).decode()
-        if change.known is None:
-            columns = {name: getattr(want, name) for name in _MINTED}
-            ledger.add(
-                connection,
-                emr=night.emr,
-                patient_id=view.patient.id,  # type: ignore[union-attr]
-                want=columns | {"wanted": wanted},
-                now=night.as_of,
-            )
-        else:
-            ledger.rewant(
-                connection, change.known.id, wanted=wanted, urgency=want.urgency, now=night.as_of
-            )
+        row = adopted.get(change.known.id) if change.known else None
+        if row is None:
+            kept.append(change)
+            continue
+        current = rawjson.loads(row.current.encode())
+        places = ledger.references(connection, night.emr, ours.links(change.want.resource))
+        wanted = ours.materialise(change.want.resource, places.get)
+        differing = ours.differs(wanted, current)
+        theirs = differing - _WITHDRAWAL
+        ledger.move(connection, row.placement_id, now=night.as_of, human=sorted({*row.human, *theirs}))
+        if differing & _WITHDRAWAL:
+            kept.append(change)
+    for row in adopted.values():
+        ledger.move(connection, row.placement_id, now=night.as_of, base=row.current)
+    return kept
 
 
+_WITHDRAWAL = frozenset({"status", "statusReason", "lifecycleStatus"})
 _MINTED = ("kind", "business_key", "system", "value", "rule", "code", "subject", "urgency")
 
 

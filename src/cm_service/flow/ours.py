@@ -102,3 +102,16 @@ def _resolve(value: Any, place: Callable[[str], str | None]) -> Any:
         kept = [item for item in (_resolve(item, place) for item in value) if item is not None]
         return kept or None
     return value
+
+
+def relinked(resource: Any, value_of: Callable[[str], str | None]) -> Any:
+    """The reverse of `materialise`: references to things of ours become `intent:` links again."""
+    if isinstance(resource, dict):
+        reference = resource.get("reference")
+        value = value_of(reference) if isinstance(reference, str) else None
+        if value is not None:
+            return resource | {"reference": LINK + value}
+        return {name: relinked(item, value_of) for name, item in resource.items()}
+    if isinstance(resource, list):
+        return [relinked(item, value_of) for item in resource]
+    return resource

@@ -48,6 +48,7 @@ def reconcile(
         if value:
             seen.add(f"{resource['resourceType']}/{resource['id']}")
             work.one(resource, system, value)
+    work.relink_adopted()
     return work.counts, seen
 
 
@@ -95,6 +96,7 @@ class _Reconcile:
         self.cooloff = dt.timedelta(days=cooloff_days)
         self.now = now
         self.counts: Counter[str] = Counter()
+        self.adopted: list[int] = []
 
     def one(self, resource: Json, system: str, value: str) -> None:
         """One short transaction: adopt it, or note what was changed since our last write."""
@@ -130,7 +132,7 @@ class _Reconcile:
             "urgency": 3,
             "wanted": rawjson.dumps(content).decode(),
         }
-        ledger.add(
+        intent_id = ledger.add(
             connection,
             emr=self.emr,
             patient_id=patient,
@@ -141,7 +143,21 @@ class _Reconcile:
             version=resource.get("meta", {}).get("versionId"),
             current=text,
         )
+        self.adopted.append(intent_id)
         self.counts["adopted"] += 1
+
+    def relink_adopted(self) -> None:
+        """Once all are known: what they say of each other is a link between intents again."""
+        if not self.adopted:
+            return
+        with self.db.write() as connection:
+            rows = ledger.listed(connection, emr=self.emr)
+            values = {row.reference: row.value for row in rows if row.reference}
+            for row in rows:
+                if row.id in set(self.adopted):
+                    content = ours.relinked(rawjson.loads(row.wanted.encode()), values.get)
+                    wanted = rawjson.dumps(content).decode()
+                    ledger.reword(connection, row.id, wanted=wanted, now=self.now)
 
     def _take_over(self, connection: sa.Connection, row: Any, resource: Json, text: str) -> None:
         wanted = rawjson.loads(row.wanted.encode())

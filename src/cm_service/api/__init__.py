@@ -1,0 +1,1 @@
+"""HTTP only: requests in, answers out. What they mean lives in flow and rules."""

@@ -1,0 +1,25 @@
+"""The command line. Each command has `--help`; exit codes: 0 complete, 1 failed, 2 usage, 3 partial."""
+
+from __future__ import annotations
+
+import typer
+
+from cm_service.cli import demo, emr, evaluate, ledger, service, sync
+
+app = typer.Typer(
+    name="cm-service",
+    help="Care management inside the EMR: finds the patients who need it, says why, writes the work back.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals hold PHI
+    add_completion=False,
+)
+app.command()(demo.demo)
+app.command()(evaluate.evaluate)
+app.add_typer(emr.app, name="emr")
+app.add_typer(sync.app, name="sync")
+app.add_typer(ledger.app, name="ledger")
+service.register(app)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,158 @@
+"""`cm-service emr`: connections to EMRs, their settings, and what each declares that it can do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cm_service import wiring
+from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, people
+from cm_service.db import connections
+from cm_service.errors import BadInput
+from cm_service.flow import check
+from cm_service.flow.connection import CONNECTION_SETTINGS, parameters_of
+from cm_service.settings import Settings
+
+app = typer.Typer(help="EMR connections: add, list, set, check.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
+
+
+def public(row: Any) -> dict[str, Any]:
+    """What may be shown of a connection: everything but where its token is."""
+    hidden = {"token_reference"}
+    return {name: value for name, value in row._mapping.items() if name not in hidden}
+
+
+@app.command()
+def add(
+    slug: Annotated[str, typer.Option(help="Short name, used everywhere else.")],
+    base_url: Annotated[str, typer.Option(help="FHIR R4 base URL.")],
+    timezone: Annotated[str, typer.Option(help="The practice's IANA zone, such as America/Detroit.")],
+    auth: Annotated[str, typer.Option(help="none (loopback only) or bearer.")] = "none",
+    token: Annotated[str | None, typer.Option(help="Where the token is: env:NAME or file:PATH.")] = None,
+    group: Annotated[str | None, typer.Option(help="Group id of the panel.")] = None,
+    practice: Annotated[str | None, typer.Option(help="The practice: Organization/ID.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Default owner of Tasks, such as Organization/ID.")] = None,
+    write_mode: Annotated[str, typer.Option(help="propose, auto or dry-run.")] = "propose",
+    as_json: Json = False,
+) -> None:
+    """Register an EMR connection. Makes no network call."""
+    with errors_become_exits(as_json):
+        _one_of("--auth", auth, ("none", "bearer"))
+        _one_of("--write-mode", write_mode, ("propose", "auto", "dry-run"))
+        if auth == "bearer" and token is None:
+            raise BadInput("--auth bearer needs --token env:NAME or --token file:PATH")
+        wiring.zone(timezone)
+        database = wiring.open_database(Settings())
+        with database.write() as connection:
+            connections.add_emr(
+                connection,
+                now=wiring.now(),
+                slug=slug,
+                base_url=base_url.rstrip("/"),
+                timezone=timezone,
+                auth=auth,
+                token_reference=token,
+                group_id=group,
+                practice=practice,
+                owner=owner,
+                write_mode=write_mode,
+                settings={},
+            )
+        people.print(f"EMR {slug} added; next: cm-service emr check {slug}")
+        if as_json:
+            emit({"slug": slug, "status": "complete"})
+
+
+@app.command(name="list")
+def list_(as_json: Json = False) -> None:
+    """The registered EMR connections."""
+    with errors_become_exits(as_json):
+        database = wiring.open_database(Settings())
+        with database.read() as connection:
+            rows = [public(row) for row in connections.list_emrs(connection)]
+        table = Table("slug", "base URL", "zone", "auth", "write mode", "settings")
+        for row in rows:
+            own = ", ".join(f"{key}={value}" for key, value in sorted(row["settings"].items()))
+            table.add_row(row["slug"], row["base_url"], row["timezone"], row["auth"], row["write_mode"], own)
+        people.print(table)
+        if as_json:
+            emit({"items": rows})
+
+
+@app.command(name="set")
+def set_(
+    slug: str,
+    pairs: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Rule parameters or settings.")],
+    as_json: Json = False,
+) -> None:
+    """Change rule parameters (a1c.target=7.5) or connection settings (write-mode=auto)."""
+    with errors_become_exits(as_json):
+        database = wiring.open_database(Settings())
+        with database.write() as connection:
+            row = connections.get_emr(connection, slug)
+            columns: dict[str, Any] = {"settings": dict(row.settings)}
+            for pair in pairs:
+                key, found, value = pair.partition("=")
+                if not found:
+                    raise BadInput(f"{pair!r} is not KEY=VALUE")
+                if key in CONNECTION_SETTINGS:
+                    columns[key.replace("-", "_")] = _connection_value(key, value)
+                else:
+                    columns["settings"][key] = value
+            parameters_of(columns["settings"])  # refuses an unknown key or a value out of range
+            connections.update_emr(connection, slug, **columns)
+        people.print(f"EMR {slug}: {len(pairs)} set; whoever it touches is judged again in the next sync")
+        if as_json:
+            emit({"slug": slug, "status": "complete", "settings": columns["settings"]})
+
+
+def _connection_value(key: str, value: str) -> str:
+    if key == "timezone":
+        wiring.zone(value)
+    if key == "write-mode":
+        _one_of(key, value, ("propose", "auto", "dry-run"))
+    return value
+
+
+@app.command(name="check")
+def check_(slug: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+    """What each EMR declares in /metadata, and what that means for the rules."""
+    with errors_become_exits(as_json):
+        settings = Settings()
+        database = wiring.open_database(settings)
+        with database.read() as connection:
+            rows = [connections.get_emr(connection, slug)] if slug else connections.list_emrs(connection)
+        reports = [asyncio.run(_check_one(settings, row)) for row in rows]
+        for report in reports:
+            _show(report)
+        warned = any(report["warnings"] for report in reports)
+        if as_json:
+            emit({"status": "partial" if warned else "complete", "items": reports})
+    raise typer.Exit(PARTIAL if warned else COMPLETE)
+
+
+async def _check_one(settings: Settings, row: Any) -> dict[str, Any]:
+    async with wiring.fhir_client(settings, row) as client:
+        report = await check.check(client, as_of=wiring.now(), zone=wiring.zone(row.timezone))
+    return {"slug": row.slug, **report}
+
+
+def _show(report: dict[str, Any]) -> None:
+    table = Table("type", "declared", "conditional create", title=f"{report['slug']} ({report['fhir_version']})")
+    for kind, verbs in report["types"].items():
+        table.add_row(kind, ", ".join(verbs["interactions"]) or "-", "yes" if verbs["conditional_create"] else "-")
+    people.print(table)
+    for warning in report["warnings"]:
+        people.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadInput(f"{name} takes one of {', '.join(allowed)}, not {value!r}")
+
+

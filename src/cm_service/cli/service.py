@@ -1,0 +1,107 @@
+"""`serve`, `sandbox`, `migrate`, `doctor`, `openapi`, `panel`: running the service and trying it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+import uvicorn
+
+from cm_service import __version__, logs, wiring
+from cm_service.api.app import create_app
+from cm_service.cli.output import FAILED, emit, errors_become_exits, people
+from cm_service.db.engine import Database
+from cm_service.errors import CmError
+from cm_service.rules import registry
+from cm_service.sandbox import panel as panels
+from cm_service.sandbox import server as sandboxes
+from cm_service.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (serve, sandbox, migrate, doctor, openapi, panel):
+        app.command()(command)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+) -> None:
+    """Serve HTTP: health and the OpenAPI document."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    with errors_become_exits(as_json=False):
+        database = wiring.open_database(settings)
+    uvicorn.run(create_app(database), host=host, port=port, access_log=False, server_header=False)
+
+
+def sandbox(
+    personality: Annotated[str, typer.Option(help="Which EMR it behaves like.")] = "generous",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    patients: Annotated[int, typer.Option(min=0, help="Size of the synthetic panel.")] = 240,
+    timezone: Annotated[str, typer.Option(help="The practice's zone.")] = "America/Detroit",
+) -> None:
+    """Serve a FHIR R4 EMR with a synthetic panel, to try the service without an EMR."""
+    with errors_become_exits(as_json=False):
+        resources = panels.build_panel(as_of=wiring.now(), zone=wiring.zone(timezone), patients=patients)
+        people.print(f"sandbox EMR ({personality}) on http://127.0.0.1:{port}/fhir with {patients} patients")
+        sandboxes.serve(resources, personality=personality, port=port)
+
+
+def migrate(as_json: Json = False) -> None:
+    """Bring the database schema to the newest revision."""
+    with errors_become_exits(as_json):
+        settings = Settings()
+        database = Database(settings.sqlalchemy_url, lock_dir=settings.data_dir / "locks")
+        revision = database.migrate()
+        people.print(f"schema is at {revision}")
+        if as_json:
+            emit({"status": "complete", "revision": revision})
+
+
+def doctor(as_json: Json = False) -> None:
+    """Is this installation able to work? Version, settings, database, rules."""
+    settings = Settings()
+    checks: dict[str, str] = {"version": __version__, "rules": f"{len(registry.RULES)} rules"}
+    healthy = True
+    try:
+        database = wiring.open_database(settings)
+        checks["database"] = f"{database.engine.dialect.name}, schema current"
+    except (CmError, sa.exc.SQLAlchemyError, OSError) as error:
+        healthy = False
+        own = isinstance(error, CmError)
+        checks["database"] = str(error) if own else f"cannot be opened ({type(error).__name__})"
+    checks["identifier base"] = settings.identifier_base
+    for name, text in checks.items():
+        people.print(f"{name}: {text}", soft_wrap=True)
+    if as_json:
+        emit({"status": "complete" if healthy else "failed", **checks})
+    if not healthy:
+        raise typer.Exit(FAILED)
+
+
+def openapi() -> None:
+    """Print the OpenAPI document of `serve`."""
+    typer.echo(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False))
+
+
+def panel(
+    folder: Annotated[Path, typer.Argument(help="Where the NDJSON files go.")],
+    patients: Annotated[int, typer.Option(min=1)] = 240,
+    as_of: Annotated[str | None, typer.Option(help="Instant with offset; default now.")] = None,
+    timezone: Annotated[str, typer.Option()] = "America/Detroit",
+    as_json: Json = False,
+) -> None:
+    """Write the synthetic panel as NDJSON, one file per FHIR type."""
+    with errors_become_exits(as_json):
+        moment = wiring.instant(as_of)
+        resources = panels.build_panel(as_of=moment, zone=wiring.zone(timezone), patients=patients)
+        counts = panels.write_panel(resources, folder)
+        people.print(f"{sum(counts.values())} resources in {folder}")
+        if as_json:
+            emit({"status": "complete", "counts": counts})

@@ -1,0 +1,111 @@
+"""`cm-service sync`: one night for one EMR or for all, and what the last nights did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cm_service import wiring
+from cm_service.cli.output import COMPLETE, FAILED, PARTIAL, emit, errors_become_exits, people, progress, reason
+from cm_service.db import connections, sync
+from cm_service.db.engine import Database
+from cm_service.errors import BadInput, CmError, Lost
+from cm_service.flow.nightly import DEFAULT_MAX_NEW, NightOptions, night
+from cm_service.settings import Settings
+
+app = typer.Typer(help="One night: pull, decide, write back, once.", invoke_without_command=True)
+EXITS = {"complete": COMPLETE, "partial": PARTIAL, "failed": FAILED}
+_WORST = ("complete", "partial", "failed")
+
+
+@app.callback()
+def run(
+    context: typer.Context,
+    emr: Annotated[str | None, typer.Option(help="Only this EMR.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Folder of *.ndjson[.gz] or Bundles in place of a pull.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="Instant with offset; default now.")] = None,
+    full: Annotated[bool, typer.Option(help="With --from: what is not in the folder is gone.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Decide and count, write nothing.")] = False,
+    max_new: Annotated[int, typer.Option(min=0, help="Patients who get their first Task or plan.")] = (
+        DEFAULT_MAX_NEW
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Read, decide with reasons, write back, read back."""
+    if context.invoked_subcommand is not None:
+        return
+    with errors_become_exits(as_json):
+        settings = Settings()
+        database = wiring.open_database(settings)
+        options = NightOptions(
+            as_of=wiring.instant(as_of), source=source, full=full, dry_run=dry_run, max_new=max_new
+        )
+        slugs = _slugs(database, emr, source)
+        reports = [_one(settings, database, slug, options) for slug in slugs]
+    for report in reports:
+        _show(report)
+    worst = max((report["status"] for report in reports), key=_WORST.index)
+    if as_json:
+        emit(reports[0] if len(reports) == 1 else {"status": worst, "items": reports})
+    raise typer.Exit(EXITS[worst])
+
+
+def _slugs(database: Database, emr: str | None, source: Path | None) -> list[str]:
+    with database.read() as connection:
+        slugs = [row.slug for row in connections.list_emrs(connection)]
+    if emr is not None and emr not in slugs:
+        raise Lost(f"there is no EMR with the slug {emr}")
+    if not slugs:
+        raise BadInput("no EMR is registered yet: cm-service emr add --help")
+    if emr is None and source is not None and len(slugs) > 1:
+        raise BadInput("--from needs --emr when several EMRs are registered")
+    return [emr] if emr is not None else slugs
+
+
+def _one(settings: Settings, database: Database, slug: str, options: NightOptions) -> dict[str, Any]:
+    """One EMR's night; an error of one EMR does not stop the others."""
+    try:
+        with progress(f"sync {slug}") as tell:
+            return night(settings, database, slug, options, tell)
+    except BadInput:
+        raise
+    except CmError as error:
+        return {"emr": slug, "status": "failed", "reason": reason(error), "error": str(error)}
+
+
+def _show(report: dict[str, Any]) -> None:
+    people.print(f"[bold]{report['emr']}[/bold]: {report['status']}", soft_wrap=True)
+    for text in (report.get("error"), *report.get("problems", ())):
+        if text:
+            people.print(f"  [yellow]{text}[/yellow]", soft_wrap=True)
+    words = ("patients", "decisions", "eligible", "insufficient_data", "rejects", "written", "refused")
+    more = ("unknown", "pending", "seconds")
+    figures = [f"{word.replace('_', ' ')} {report[word]}" for word in (*words, *more) if word in report]
+    if figures:
+        people.print("  " + ", ".join(figures), soft_wrap=True)
+
+
+@app.command()
+def status(
+    emr: Annotated[str | None, typer.Option(help="Only this EMR.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """The last runs, how each type was read, and what came out."""
+    with errors_become_exits(as_json):
+        database = wiring.open_database(Settings())
+        with database.read() as connection:
+            runs = sync.recent_runs(connection, emr)
+        table = Table("run", "EMR", "as of", "source", "status", "written", "types not read to the end")
+        for row in runs:
+            unread = ", ".join(kind for kind, how in row["types"].items() if how["status"] != "complete")
+            written = str(row["figures"].get("written", "-"))
+            cells = (str(row["id"]), row["emr"], row["as_of"].isoformat(), row["source"], row["status"])
+            table.add_row(*cells, written, unread or "-")
+        people.print(table)
+        if as_json:
+            emit({"items": runs})

@@ -1,0 +1,75 @@
+"""What an EMR declares, and what that means: asked before the first night, not at 02:00."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from cm_service.errors import EmrError
+from cm_service.fhir.capability import Capability
+from cm_service.fhir.client import FhirClient
+
+READ = (
+    "Patient",
+    "Encounter",
+    "Condition",
+    "Observation",
+    "ServiceRequest",
+    "Procedure",
+    "Consent",
+    "Goal",
+    "CareTeam",
+    "Appointment",
+    "CarePlan",
+    "Task",
+)
+WRITE = ("CarePlan", "Goal", "Task")
+BLIND_DAYS = 60
+BLIND = f"no inpatient encounters in {BLIND_DAYS} days: discharge rules are blind here"
+
+
+async def check(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> dict[str, Any]:
+    """Declared interactions per type that we use, with warnings in words.
+
+    Raises EmrUnreachable, EmrRefused or NotFhir when /metadata itself cannot be read.
+    """
+    capability = await client.capability()
+    warnings = [*_missing(capability)]
+    seen = await _inpatient_seen(client, as_of=as_of, zone=zone)
+    if seen is False:
+        warnings.append(BLIND)
+    elif seen is None:
+        warnings.append("inpatient encounters could not be searched for: whether discharges are seen is unknown")
+    types = {}
+    for kind in READ:
+        declared = capability.of(kind)
+        types[kind] = {
+            "interactions": sorted(declared.interactions),
+            "search_params": sorted(declared.search_params),
+            "conditional_create": declared.conditional_create,
+        }
+    return {"fhir_version": capability.fhir_version, "types": types, "warnings": warnings}
+
+
+def _missing(capability: Capability) -> list[str]:
+    warnings = []
+    unread = [kind for kind in READ if "search-type" not in capability.of(kind).interactions]
+    if unread:
+        warnings.append(f"search is not declared for {', '.join(unread)}: rules that need them say cannot tell")
+    unwritten = [kind for kind in WRITE if "create" not in capability.of(kind).interactions]
+    if unwritten:
+        warnings.append(f"create is not declared for {', '.join(unwritten)}: these intents will be refused")
+    return warnings
+
+
+async def _inpatient_seen(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> bool | None:
+    """Is there any inpatient Encounter of the last 60 days? None when the EMR does not answer that."""
+    since = (as_of.astimezone(zone) - dt.timedelta(days=BLIND_DAYS)).date().isoformat()
+    params = [("class", "IMP,ACUTE,NONAC,OBSENC"), ("date", f"ge{since}"), ("_count", "1")]
+    try:
+        async for page in client.search("Encounter", params):
+            if page.lines:
+                return True
+    except EmrError:
+        return None  # said in words by the caller: not seen and not asked must not look alike
+    return False

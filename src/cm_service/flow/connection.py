@@ -1,0 +1,36 @@
+"""An EMR connection's row, read: rule parameters, concept map, and the settings that are columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cm_service.errors import BadInput
+from cm_service.rules.parameters import Parameters, with_settings
+
+CONNECTION_SETTINGS = frozenset({"base-url", "timezone", "practice", "owner", "write-mode"})
+MAP = "map:"
+
+ConceptMap = dict[tuple[str, str], tuple[tuple[str, str], ...]]
+
+
+def parameters_of(settings: Mapping[str, str]) -> Parameters:
+    """The rule parameters among the settings, over the defaults. Raises BadInput."""
+    concept_map_of(settings)
+    rules = [(key, value) for key, value in settings.items() if not key.startswith(MAP)]
+    return with_settings(Parameters(), rules)
+
+
+def concept_map_of(settings: Mapping[str, str]) -> ConceptMap:
+    """Settings `map:SYSTEM|CODE` = `SYSTEM|CODE[,SYSTEM|CODE...]`: what a local code means."""
+    mapped: ConceptMap = {}
+    for key, value in settings.items():
+        if key.startswith(MAP):
+            mapped[_coding(key.removeprefix(MAP))] = tuple(_coding(part) for part in value.split(","))
+    return mapped
+
+
+def _coding(text: str) -> tuple[str, str]:
+    system, found, code = text.strip().rpartition("|")
+    if not found or not code:
+        raise BadInput(f"{text!r} is not SYSTEM|CODE")
+    return system, code

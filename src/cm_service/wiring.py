@@ -1,0 +1,87 @@
+"""The one place that builds engines, HTTP clients and clocks. `api` and `cli` get theirs here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cm_service.db import connections
+from cm_service.db.engine import Database
+from cm_service.errors import BadInput, Misconfigured
+from cm_service.fhir.client import FhirClient
+from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
+from cm_service.fhir.http import EmrHttp
+from cm_service.settings import Settings
+
+
+def now() -> dt.datetime:
+    """The one clock of the process."""
+    return dt.datetime.now(dt.UTC)
+
+
+def instant(text: str | None) -> dt.datetime:
+    """`--as-of`: an RFC 3339 instant with its offset; without one, now."""
+    if text is None:
+        return now()
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"{text!r} is no instant such as 2026-11-20T20:00:00-05:00") from error
+    if moment.tzinfo is None:
+        raise BadInput(f"{text!r} needs an offset, such as 2026-11-20T20:00:00-05:00")
+    return moment
+
+
+def zone(name: str) -> ZoneInfo:
+    """An IANA zone. Raises BadInput."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadInput(f"{name!r} is no IANA time zone such as America/Detroit") from error
+
+
+def open_database(settings: Settings) -> Database:
+    """The store, with its schema current: the embedded default is migrated at once, a server only
+    by `cm-service migrate`. Raises Misconfigured."""
+    database = Database(settings.sqlalchemy_url, lock_dir=settings.data_dir / "locks")
+    if database.is_sqlite:
+        database.migrate()
+    database.require_current()
+    with database.write() as connection:
+        connections.fix_identifier_base(connection, settings.identifier_base)
+    return database
+
+
+@asynccontextmanager
+async def fhir_client(settings: Settings, emr: Any) -> AsyncIterator[FhirClient]:
+    """A client for one EMR connection (a row of `emr`), bounded as the settings say."""
+    http = EmrHttp(
+        emr.base_url,
+        _credentials(emr),
+        concurrency=settings.read_concurrency,
+        timeout_seconds=settings.read_timeout_seconds,
+        attempts=settings.read_attempts,
+    )
+    async with http:
+        yield FhirClient(http)
+
+
+def _credentials(emr: Any) -> Credentials:
+    if emr.auth == "none":
+        return NoCredentials()
+    return StaticBearer(_secret(emr.token_reference))
+
+
+def _secret(reference: str | None) -> str:
+    """A secret by reference (`env:NAME` or `file:PATH`); the store never holds the secret itself."""
+    kind, _, place = (reference or "").partition(":")
+    if kind == "env" and os.environ.get(place):
+        return os.environ[place]
+    if kind == "file" and Path(place).is_file():
+        return Path(place).read_text().strip()
+    raise Misconfigured("the token of this EMR is not where `--token` says (env:NAME or file:PATH)")
