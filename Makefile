@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench openapi lock clean
+.PHONY: demo test lint bench openapi foreign-emr lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -31,10 +31,16 @@ bench: $(VENV)/.installed
 openapi: $(VENV)/.installed
 	$(BIN)/cm-service openapi > openapi/cm_service.json
 
-# Made anew by a maintainer when pyproject.toml changes; needs `uv` on the PATH.
+# The FHIR server that the tests run against (Java 17, Maven): 215 MB, once.
+foreign-emr: $(VENV)/.installed
+	$(BIN)/python -m tests.real.foreign_emr
+
+# Made anew by a maintainer when pyproject.toml changes; needs `uv` on the PATH. The second file is the
+# image's: the same versions without the tools of development.
+LOCK = uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 lock:
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  --extra dev pyproject.toml --output-file requirements.txt
+	$(LOCK) --extra dev pyproject.toml --output-file requirements.txt
+	$(LOCK) --extra build --constraint requirements.txt pyproject.toml --output-file requirements-image.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache artefacts
