@@ -68,7 +68,8 @@ class _Gathered:
     def add(self, named: Coded, seen: Seen) -> None:
         flags = {*seen.flags, "coding_conflict"} if named.conflict and seen.standing else set(seen.flags)
         for match in (*named.matches, *named.withheld):
-            self.notes.setdefault(match.group, set()).update(flags)
+            if flags:
+                self.notes.setdefault(match.group, set()).update(flags)
             if seen.standing:
                 self.listed.setdefault(match.group, {})[seen.fact.id] = seen.fact
         for match in named.matches:
