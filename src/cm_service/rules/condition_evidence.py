@@ -106,7 +106,8 @@ def _by_words(condition: ConditionFact, coded: Coded, *, listed: bool, diagnosis
 
 
 def _is_cancer(coded: Coded) -> bool:
-    return all(match.category.startswith("cancer_") for match in (*coded.matches, *coded.withheld))
+    named = (*coded.matches, *coded.withheld)
+    return bool(named) and all(match.category.startswith("cancer_") for match in named)
 
 
 def is_over(condition: ConditionFact, clock: Clock) -> bool | None:
