@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
-from functools import cmp_to_key
 from typing import NamedTuple
 
 import msgspec
 
-from cm_service.rules.clock import Clock, Span
+from cm_service.rules.clock import Clock, Span, is_later
 from cm_service.rules.dates import date_flags, day_start
 from cm_service.rules.encounters import (
     Disposition,
@@ -75,6 +74,14 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def left(self) -> Disposition:
         return self.last.left
+
+    @property
+    def known_left(self) -> Disposition:
+        """The final disposition, or the last known one of a stay whose end is not known."""
+        if self.state in (State.CLOSED, State.PARTIAL):
+            return self.left
+        told = [m.left for m in sorted(self.members, key=_rank) if m.is_stay and not m.left.missing]
+        return told[-1] if told else self.left
 
     @property
     def has_open_snf(self) -> bool:
@@ -160,7 +167,7 @@ def more_than_a_day_ago(end: Span, clock: Clock) -> bool:
 
 def _group(members: list[Member], assumed: bool, clock: Clock) -> Stay:
     deciders = [member for member in members if member.is_stay] or members
-    last = max(deciders, key=cmp_to_key(_by_end))
+    last = _last(deciders)
     state = _state(members, deciders, last, clock)
     flags = [flag for member in members for flag in _flags(member)]
     if assumed:
@@ -193,28 +200,19 @@ def _joins(visit: Member, reading: Reading) -> bool:
     return False
 
 
-def _by_end(one: Member, two: Member) -> int:
-    """Later end, then (of one day) the more precise, then the more acute class, then later start.
-    Members without an end come last of all: they decide where nothing is known."""
-    return _compare(_end_rank(one, two), _end_rank(two, one)) or _compare(_rank(one), _rank(two))
+def _last(deciders: list[Member]) -> Member:
+    """The one with the latest end; of equal ends the more acute class, then the later start. Where
+    an end is unknown, the last of those to begin."""
+    loose = [member for member in deciders if member.end is None]
+    if loose:
+        return max(loose, key=_rank)
+    ends = [member.end for member in deciders if member.end]
+    newest = [m for m in deciders if m.end and not any(is_later(end, m.end) for end in ends)]
+    return max(newest, key=lambda member: (_CLASS_ORDER.get(member.word, 0), *_rank(member)))
 
 
-def _end_rank(one: Member, other: Member) -> tuple[int, dt.date | dt.datetime | int]:
-    if one.end is None or other.end is None:
-        return (one.end is None, 0)
-    if one.end.instant and other.end.instant:
-        return (0, one.end.instant)
-    if one.end.high < other.end.low or other.end.high < one.end.low:
-        return (0, one.end.high)
-    return (0, one.end.precision)
-
-
-def _rank(member: Member) -> tuple[int, dt.datetime, str]:
-    return _CLASS_ORDER.get(member.word, 0), member.first, member.encounter.id
-
-
-def _compare(one: tuple[object, ...], two: tuple[object, ...]) -> int:
-    return (one > two) - (one < two)
+def _rank(member: Member) -> tuple[dt.datetime, str]:
+    return member.first, member.encounter.id
 
 
 def _state(members: list[Member], deciders: list[Member], last: Member, clock: Clock) -> State:
