@@ -110,6 +110,13 @@ class FilterDropped(EmrError):
     advice = Advice.TELL
 
 
+class IncompleteAnswer(EmrError):
+    """A search that ended well and yet has a hole: entries without a resource, an error reported
+    inside it, or fewer resources than the EMR itself counts."""
+
+    advice = Advice.TELL
+
+
 class WriteOutcomeUnknown(EmrError):
     """A write whose answer was lost: never sent again blindly, looked up in the EMR instead."""
 

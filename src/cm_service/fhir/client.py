@@ -41,6 +41,10 @@ class FhirClient:
     def host(self) -> str:
         return self._http.host
 
+    @property
+    def base_url(self) -> str:
+        return str(self._http.base_url).rstrip("/")
+
     async def capability(self) -> Capability:
         """What /metadata declares. Raises EmrUnreachable, EmrRefused, NotFhir."""
 
@@ -61,7 +65,7 @@ class FhirClient:
         params = [("identifier", f"{_token(system)}|{_token(value)}")]
         found: dict[Any, _Json] = {}
         async for page in self.search(type_, params, headers=fresh):
-            for resource in map(rawjson.loads, page.lines):
+            for resource in map(rawjson.loads, page.resources):
                 if not _has_identifier(resource, system, value):
                     raise FilterDropped(f"the EMR ignored the identifier of a search on {type_}")
                 found[resource.get("id")] = resource
@@ -122,7 +126,7 @@ class FhirClient:
         return Ask("GET", self._url(path), what, {"Accept": self._mime})
 
     def _url(self, path: str) -> str:
-        return f"{str(self._http.base_url).rstrip('/')}/{path}"
+        return f"{self.base_url}/{path}"
 
 
 class _Trail:

@@ -25,10 +25,10 @@ __all__ = ["Bundle", "CarePlan", "Goal", "Task", "model_of", "validate"]
 
 # The models list only the first codes of this one (https://hl7.org/fhir/R4/valueset-task-status.html).
 _LISTED: dict[tuple[str, str], list[Any]] = {
-    ("Task", "status"): (
-        "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed "
-        "entered-in-error"
-    ).split()
+    ("Task", "status"): [
+        *("draft", "requested", "received", "accepted", "rejected", "ready", "cancelled"),
+        *("in-progress", "on-hold", "failed", "completed", "entered-in-error"),
+    ]
 }
 
 

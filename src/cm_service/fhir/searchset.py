@@ -19,10 +19,10 @@ _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """`lines`: one JSON object each, without line breaks, of what matched. `hollow` counts entries
+    """`resources`: what matched, one line of JSON each. `hollow` counts entries
     without a resource, `included` those that only came along, `failed` outcomes of severity error."""
 
-    lines: tuple[bytes, ...]
+    resources: tuple[bytes, ...]
     size: int
     total: int | None
     next: str | None
@@ -98,7 +98,7 @@ def _page(bundle: _Bundle, links: dict[str, str], *, size: int) -> Page:
             counts[kind] += 1
     total = bundle.total if isinstance(bundle.total, int) and not isinstance(bundle.total, bool) else None
     return Page(
-        lines=tuple(lines),
+        resources=tuple(lines),
         size=size,
         total=total,
         next=links.get("next"),

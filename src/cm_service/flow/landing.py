@@ -1,0 +1,136 @@
+"""The landing folder of one run: `<Type>.ndjson`, the bytes as the EMR sent them, and a manifest.
+
+Everything in it is PHI: folders 0700, files 0600. Without a manifest the run did not end, and
+nothing in its folder may count as read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import msgspec
+
+MANIFEST = "manifest.json"
+
+
+class TypeReport(msgspec.Struct, kw_only=True):
+    """How reading one type went. `status`: reading, complete (to the last page), refused (with
+    `http_status`) or failed; `reason` is the sentence for the operator, `notes` what else he should
+    know. `resources` counts landed lines, without repetitions."""
+
+    type: str
+    status: str = "reading"
+    http_status: int | None = None
+    reason: str = ""
+    notes: list[str] = []
+    pages: int = 0
+    resources: int = 0
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes = [*self.notes, text]
+
+
+class PullReport(msgspec.Struct, kw_only=True):
+    """What the manifest holds."""
+
+    emr: str
+    types: dict[str, TypeReport]
+    notes: list[str] = []
+
+    def of_status(self, status: str) -> frozenset[str]:
+        return frozenset(name for name, report in self.types.items() if report.status == status)
+
+    @property
+    def complete(self) -> bool:
+        return self.of_status("complete") == self.types.keys()
+
+
+class TypeFile:
+    """One NDJSON file, written page by page. A line that came before is not written again: pages
+    that shift and searches that begin anew bring the same resource twice."""
+
+    def __init__(self, folder: Path, type_: str) -> None:
+        self._path = folder / f"{type_}.ndjson"
+        self._file: BinaryIO | None = None
+        self._written: set[bytes] = set()
+
+    def __enter__(self) -> TypeFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def add(self, lines: Iterable[bytes]) -> int:
+        """Append what is new; returns how many lines that were."""
+        new = {digest(line): line for line in lines}
+        fresh = [line for key, line in new.items() if key not in self._written]
+        self._written.update(new)
+        if fresh:
+            file = self._opened()
+            file.writelines(line + b"\n" for line in fresh)
+            file.flush()
+        return len(fresh)
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = os.fdopen(os.open(self._path, flags, 0o600), "wb")
+        return self._file
+
+
+def digest(line: bytes) -> bytes:
+    return blake2b(line, digest_size=16).digest()
+
+
+def run_folder(data_dir: Path, emr: str, run: str) -> Path:
+    return data_dir / "landing" / emr / run
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder and its missing parents, for nobody but us. An old run is not written into."""
+    for parent in reversed(folder.parents):
+        if not parent.exists():
+            parent.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700)
+
+
+def save_manifest(folder: Path, report: PullReport) -> None:
+    """At once or not at all, after everything that it speaks of."""
+    text = msgspec.json.format(msgspec.json.encode(report))
+    draft = folder / f".{MANIFEST}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder / MANIFEST)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load_manifest(folder: Path) -> PullReport | None:
+    """None where the run did not end."""
+    path = folder / MANIFEST
+    return msgspec.json.decode(path.read_bytes(), type=PullReport) if path.exists() else None
+
+
+def prune(emr_folder: Path, *, keep: int) -> int:
+    """Delete all but the newest runs of one EMR; returns how many went."""
+    runs = sorted(
+        (run for run in emr_folder.iterdir() if run.is_dir()), key=lambda run: run.stat().st_mtime_ns
+    )
+    for run in runs[:-keep]:
+        shutil.rmtree(run)
+    return len(runs[:-keep])

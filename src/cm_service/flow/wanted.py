@@ -1,0 +1,87 @@
+"""What a pull asks for: the types that rules read, and the codes where only some are of use.
+
+Codes go without their system: EMRs write one system under several names, and a wider question
+is never wrong here, since the sieve looks again.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from cm_service.fhir.capability import Capability
+from cm_service.flow.connection import ConceptMap
+from cm_service.rules.value_sets import ICD10CM, codes_of, sets_of
+
+OBSERVATION_SETS = ("hba1c", "hba1c_jds", "hba1c_gmi", "hba1c_mass", "hospice_mds", "nursing_home_residence")
+# Of the sets that rules look for, those that something done or ordered can state; illnesses stand in
+# Conditions, which are read whole.
+EVENT_SETS = (
+    "hospice",
+    "palliative",
+    "dialysis",
+    "dialysis_service",
+    "dialysis_status",
+    "kidney_transplant",
+    "frailty",
+    "transfusion",
+)
+WHOLE = (
+    "Patient",
+    "Encounter",
+    "Condition",
+    "Consent",
+    "Goal",
+    "CareTeam",
+    "Appointment",
+    "CarePlan",
+    "Task",
+)
+CODED = {"Observation": OBSERVATION_SETS, "Procedure": EVENT_SETS, "ServiceRequest": EVENT_SETS}
+# Read by id, where what was read refers to them.
+REFERENCED = {"Specimen": "Observation", "Location": "Encounter", "Organization": "Encounter"}
+
+
+class Query(NamedTuple):
+    """A search for any of `values` in `parameter`, or for the whole type where it is empty."""
+
+    parameter: str = ""
+    values: tuple[str, ...] = ()
+
+
+WHOLE_TYPE = Query()
+
+
+def queries(type_: str, capability: Capability, concept_map: ConceptMap) -> list[list[Query]]:
+    """Ways to read a type, each one wider than the one before it: the next is taken when the EMR
+    refuses or drops a parameter.
+
+    `combo-code` finds codes of components too, a plain `code` does not (seen on HAPI)."""
+    if type_ not in CODED:
+        return [[WHOLE_TYPE]]
+    sets = CODED[type_]
+    codes = tuple(sorted(_codes(sets) | _local_codes(sets, concept_map)))
+    declared = capability.of(type_).search_params
+    return [*([Query(name, codes) for name in way] for way in _parameters(type_, declared)), [WHOLE_TYPE]]
+
+
+def _parameters(type_: str, declared: frozenset[str]) -> list[list[str]]:
+    if type_ != "Observation":
+        return [["code"]]
+    both = ["code", "component-code"]
+    return [["combo-code"], both] if "combo-code" in declared else [both]
+
+
+@cache
+def _codes(sets: tuple[str, ...]) -> frozenset[str]:
+    """ICD-10-CM is left out: its codes are prefixes here, and no code for what was done."""
+    return frozenset(code for name in sets for system, code in codes_of(name) if system != ICD10CM)
+
+
+def _local_codes(sets: tuple[str, ...], concept_map: ConceptMap) -> frozenset[str]:
+    """Codes of the practice's own that mean one of these sets."""
+    return frozenset(
+        code
+        for (_, code), targets in concept_map.items()
+        if any(sets_of(*target).intersection(sets) for target in targets)
+    )
