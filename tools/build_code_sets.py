@@ -80,6 +80,12 @@ def chronic(folder: Path) -> Iterator[Row]:
         yield {**row, "code": row["code_or_prefix"], "years": years.get(row["category"], "2")}
 
 
+def words(folder: Path) -> Iterator[Row]:
+    """What the reasons and flags of decisions mean, for people."""
+    for row in read(folder, "flags"):
+        yield {**row, "system": "", "source": "words of the rules"}
+
+
 SETS = ("concept", "system", "code", "display", "note")
 CHRONIC = (
     "category",
@@ -92,10 +98,12 @@ CHRONIC = (
     "display",
     "note",
 )
+WORDS = ("word", "kind", "meaning")
 FILES: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "hba1c": (hba1c, SETS, "HbA1c observations: VSAC CMS122 value set and LOINC tests beside it"),
     "context": (context, SETS, "Context of a patient: VSAC value sets, CMS and PEDSnet tables, see each row"),
     "registry": (registry, SETS, "VSAC value sets through the published eCQM content, see each row"),
+    "words": (words, WORDS, "Reasons and flags of decisions, in our own words"),
     "chronic": (
         chronic,
         CHRONIC,
