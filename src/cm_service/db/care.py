@@ -94,3 +94,9 @@ def declines_of(
         for row in connection.execute(statement):
             found.setdefault(row.patient_id, []).append((f"decline/{row.id}", row.until))
     return found
+
+
+def patients(connection: sa.Connection, emr: str) -> list[str]:
+    """Everybody about whom something was decided."""
+    statement = sa.select(DecisionRow.patient_id).where(DecisionRow.emr == emr).distinct()
+    return list(connection.scalars(statement))

@@ -68,7 +68,7 @@ async def _inpatient_seen(client: FhirClient, *, as_of: dt.datetime, zone: dt.tz
     params = [("class", "IMP,ACUTE,NONAC,OBSENC"), ("date", f"ge{since}"), ("_count", "1")]
     try:
         async for page in client.search("Encounter", params):
-            if page.lines:
+            if page.resources:
                 return True
     except EmrError:
         return None  # said in words by the caller: not seen and not asked must not look alike
