@@ -8,6 +8,7 @@ deterministic function of these answers, so until the first of them flips, nothi
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import NamedTuple
 
 from cm_service.rules.dates import Precision, When, add_months, day_start, instant_of
@@ -75,6 +76,8 @@ class Clock:
 
     def is_future(self, when: When) -> bool:
         """Dated more than 24 h after as_of (rules.md 0.2: to be ignored, flag `future_date`)."""
+        if when.precision < Precision.LOCAL_TIME and when.low <= self._today.toordinal():
+            return False  # nearly every date of a record: no instant needs to be made
         return not self.passed(instant_of(when, self.zone) - _DAY)
 
     def within_days(self, span: Span, days: int) -> bool | None:
@@ -128,12 +131,14 @@ def _birthday(born: dt.date, years: int) -> dt.date:
     return born.replace(year=born.year + years)
 
 
+@lru_cache(maxsize=1 << 14)  # the same days come up again and again, and months are slow to add
 def _day_months_old(day: dt.date, months: int) -> dt.date:
     """The first day on which `day` is at or before as_of minus `months`."""
     guess = add_months(day, months)
     return guess if add_months(guess, -months) >= day else guess + _DAY
 
 
+@lru_cache(maxsize=1 << 14)
 def _first_day_after_months(day: dt.date, months: int) -> dt.date:
     """The first day on which `day` lies before as_of minus `months`."""
     guess = add_months(day, months)

@@ -86,20 +86,21 @@ def _combined(system: str, code: str) -> bool:
 def coded(condition: ConditionFact, extensions: frozenset[str] = frozenset()) -> Coded:
     """What a Condition names; the very object UNCODED if nothing, as for most of the Conditions that
     EMRs hold. Extension categories (`ext_...`) are unknown words unless switched on."""
-    found: list[tuple[Coding, Named]] = []
     for coding in condition.code.codings:
-        named = chronic(coding.system, coding.code)
-        if named is not _NOTHING:
-            found.append((coding, _switched(named, extensions)))
-    return _together(found, condition) if found else UNCODED
+        if chronic(coding.system, coding.code) is not _NOTHING:
+            preferred = SNOMED if LISTED.intersection(condition.categories) else ICD10CM
+            return _together(condition.code.codings, preferred, extensions)
+    return UNCODED
 
 
-def _together(found: list[tuple[Coding, Named]], condition: ConditionFact) -> Coded:
-    remission = any(_says_remission(coding) for coding, _ in found)
+@lru_cache(maxsize=_CACHED_CODES)
+def _together(codings: tuple[Coding, ...], preferred: str, extensions: frozenset[str]) -> Coded:
+    found = [(coding, _switched(chronic(coding.system, coding.code), extensions)) for coding in codings]
+    remission = any(_says_remission(coding) for coding in codings)
     naming = [pair for pair in found if pair[1].matches]
     if not naming:
         return Coded(remission=True) if remission else UNCODED
-    matches, conflict = _agree(naming, condition)
+    matches, conflict = _agree(naming, preferred)
     never = frozenset().union(*(named.never for _, named in found))
     withheld = tuple(match for match in matches if match.category in never)
     kept = tuple(match for match in matches if match.category not in never)
@@ -113,7 +114,7 @@ def _switched(named: Named, extensions: frozenset[str]) -> Named:
     return Named(on, named.never)
 
 
-def _agree(found: list[tuple[Coding, Named]], condition: ConditionFact) -> tuple[tuple[Match, ...], bool]:
+def _agree(found: list[tuple[Coding, Named]], preferred: str) -> tuple[tuple[Match, ...], bool]:
     """The union where one coding refines all others, else the coding that has the say."""
     union: dict[str, Match] = {}
     for _, named in found:
@@ -122,11 +123,10 @@ def _agree(found: list[tuple[Coding, Named]], condition: ConditionFact) -> tuple
                 union[match.category] = match
     if max(len(named.matches) for _, named in found) == len(union):
         return tuple(union.values()), False
-    return _decisive(found, condition).matches, True
+    return _decisive(found, preferred).matches, True
 
 
-def _decisive(found: list[tuple[Coding, Named]], condition: ConditionFact) -> Named:
-    preferred = SNOMED if LISTED.intersection(condition.categories) else ICD10CM
+def _decisive(found: list[tuple[Coding, Named]], preferred: str) -> Named:
     for wanted in (_is_selected, lambda coding: normal(coding.system, coding.code)[0] == preferred):
         for coding, named in found:
             if wanted(coding):

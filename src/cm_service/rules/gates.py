@@ -79,7 +79,7 @@ def _gone(patient: PatientFact | None, view: PatientView, clock: Clock, *, confl
     reasons: list[str] = []
     if patient.replaced_by:
         reasons = ["GX-01", "merged_into_survivor"]
-    seen_to_die = view.derive(stays.death, clock).believed
+    seen_to_die = bool(view.derive(stays.death, clock).encounters)
     if patient.active is False or _death(patient, clock) or seen_to_die:
         reasons = reasons or ["GX-01"]
     flags = (*date_flags(patient.deceased_at), *(("deceased_conflict",) if conflict else ()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cm_service.rules import encounters, stays
+from cm_service.rules import encounters
 from cm_service.rules.clock import Clock, Span, is_later
 from cm_service.rules.condition_evidence import ACTIVE, is_over
 from cm_service.rules.dates import When, date_flags, instant_of
@@ -58,13 +58,9 @@ def assess(view: PatientView, clock: Clock) -> Hospice:
         flags.update(sign.fact.flags, date_flags(sign.begin, sign.last))
         if sign.begin is None:
             flags.add("undated")
-    ended = any(not _any_after(end, signs, clock) for end in _ends(view, clock))
-    evidence = {(sign.type, sign.fact.id): _evidence(sign) for sign in signs}
-    return Hospice(
-        now=bool(signs) and not ended,
-        flags=tuple(sorted(flags)),
-        evidence=tuple(evidence[key] for key in sorted(evidence)),
-    )
+    ended = bool(signs) and any(not _any_after(end, signs, clock) for end in _ends(view, clock))
+    evidence = sorted({_evidence(sign) for sign in signs}, key=lambda e: (e.type, e.id))
+    return Hospice(bool(signs) and not ended, tuple(sorted(flags)), tuple(evidence))
 
 
 def _counts(sign: Sign, view: PatientView, clock: Clock) -> bool:
@@ -107,12 +103,14 @@ def _encounters(view: PatientView, clock: Clock) -> Iterator[Sign]:
     """Being in progress is enough; an end in the future is an expected one and read as absent."""
     for encounter in view.of(EncounterFact):
         finished = encounters.is_finished(encounter)
-        if (finished or encounters.is_open(encounter)) and _is_hospice(encounter):
-            end = _past_end(encounter, clock)
-            begin = encounter.start or end
-            yield Sign("Encounter", encounter, begin, end or begin, goes_on=not finished and end is None)
-    for sent in stays.hospice_dispositions(view, clock):
-        yield Sign("Encounter", sent.encounter, sent.when, sent.when)
+        if _is_hospice(encounter):
+            if finished or encounters.is_open(encounter):
+                end = _past_end(encounter, clock)
+                begin, goes_on = encounter.start or end, not finished and end is None
+                yield Sign("Encounter", encounter, begin, end or begin, goes_on)
+        elif finished and encounter.disposition and encounters.disposition(encounter).kind == "hospice":
+            sent = _past_end(encounter, clock) or encounter.start
+            yield Sign("Encounter", encounter, sent, sent)
 
 
 def _past_end(encounter: EncounterFact, clock: Clock) -> When | None:

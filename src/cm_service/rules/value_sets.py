@@ -105,9 +105,11 @@ def sets_of(system: str, code: str) -> frozenset[str]:
 
 def in_set(name: str, concept: Concept | None) -> bool:
     """Is any coding of the concept in the set?"""
-    if concept is None:
-        return False
-    return any(name in sets_of(coding.system, coding.code) for coding in concept.codings)
+    if concept is not None:
+        for coding in concept.codings:  # no any(): this runs for every code of every patient
+            if name in sets_of(coding.system, coding.code):
+                return True
+    return False
 
 
 @cache
