@@ -26,7 +26,7 @@ MAY_USE = {
     "cli": {"rules", "fhir", "db", "flow", "wiring", "api", "sandbox"},
 }
 CLOCKS = {"now", "utcnow", "today"}
-BUILDERS = {"create_engine", "Database", "Client", "AsyncClient", "FhirClient"}
+BUILDERS = {"create_engine", "Database", "Client", "AsyncClient", "EmrHttp", "FhirClient"}
 # Where the classes themselves are made of their parts.
 MAY_BUILD = {"wiring.py", "db/engine.py", "fhir/http.py"}
 
@@ -65,10 +65,16 @@ def test_only_one_module_imports_the_fhir_models() -> None:
     assert users <= {SOURCE / "fhir" / "resources.py"}
 
 
-def test_rules_never_read_a_clock() -> None:
+@pytest.mark.parametrize("part", ["rules", "fhir", "db", "flow"])
+def test_nothing_below_the_wiring_reads_the_wall_clock(part: str) -> None:
+    readers = [path.name for path in (SOURCE / part).rglob("*.py") if CLOCKS & set(called(path))]
+    assert readers == []
+
+
+def test_rules_know_neither_the_machine_nor_chance() -> None:
+    outside = {"time", "os", "random", "socket", "subprocess"}
     for path in (SOURCE / "rules").rglob("*.py"):
-        assert not CLOCKS & set(called(path)), path
-        assert not {"time", "os", "random"} & {name.split(".")[0] for name in imported(path)}, path
+        assert not outside & {name.split(".")[0] for name in imported(path)}, path
 
 
 def test_only_wiring_builds_engines_and_clients() -> None:

@@ -45,16 +45,21 @@ def zone(name: str) -> ZoneInfo:
         raise BadInput(f"{name!r} is no IANA time zone such as America/Detroit") from error
 
 
+def database(settings: Settings) -> Database:
+    """The store as it is, whatever its schema: for `cm-service migrate`."""
+    return Database(settings.sqlalchemy_url, lock_dir=settings.data_dir / "locks")
+
+
 def open_database(settings: Settings) -> Database:
     """The store, with its schema current: the embedded default is migrated at once, a server only
     by `cm-service migrate`. Raises Misconfigured."""
-    database = Database(settings.sqlalchemy_url, lock_dir=settings.data_dir / "locks")
-    if database.is_sqlite:
-        database.migrate()
-    database.require_current()
-    with database.write() as connection:
+    opened = database(settings)
+    if opened.is_sqlite:
+        opened.migrate()
+    opened.require_current()
+    with opened.write() as connection:
         connections.fix_identifier_base(connection, settings.identifier_base)
-    return database
+    return opened
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ import uvicorn
 from cm_service import __version__, logs, wiring
 from cm_service.api.app import create_app
 from cm_service.cli.output import FAILED, emit, errors_become_exits, people
-from cm_service.db.engine import Database
 from cm_service.errors import CmError
 from cm_service.rules import registry
 from cm_service.sandbox import panel as panels
@@ -56,9 +55,7 @@ def sandbox(
 def migrate(as_json: Json = False) -> None:
     """Bring the database schema to the newest revision."""
     with errors_become_exits(as_json):
-        settings = Settings()
-        database = Database(settings.sqlalchemy_url, lock_dir=settings.data_dir / "locks")
-        revision = database.migrate()
+        revision = wiring.database(Settings()).migrate()
         people.print(f"schema is at {revision}")
         if as_json:
             emit({"status": "complete", "revision": revision})
