@@ -19,7 +19,7 @@ def next_url(base: httpx.URL, type_: str, link: str) -> str:
     scheme, host, port or path of the EMR, or carries a user: our token would go there with it."""
     try:
         url = httpx.URL(_absolute(base, type_, link))
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         raise PagingBroken(f"the next link of {type_} is no URL") from None
     if url.userinfo:
         raise PagingBroken(f"the next link of {type_} carries a user name")
@@ -50,7 +50,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 def check_filters(type_: str, sent: Params, self_link: str) -> None:
     """Raises FilterDropped if the self link lacks a filter that we sent, or some of its values."""
-    used = _values(parse_qsl(urlsplit(self_link).query, keep_blank_values=True))
+    used = _values(parse_qsl(self_link.partition("?")[2], keep_blank_values=True))
     for name, values in _values(sent).items():
         if name not in _SHAPING and len(used.get(name, ())) < len(values):
             raise FilterDropped(f"the EMR ignored the parameter {name} of a search on {type_}")
