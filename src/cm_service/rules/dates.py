@@ -19,6 +19,9 @@ _SHAPE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 _MICROSECOND = dt.timedelta(microseconds=1)
+# Lengths of the usual shapes (whole seconds or milliseconds, with an offset): the C parser reads
+# them ten times as fast, and of these lengths it takes nothing that FHIR would not.
+_USUAL_LENGTHS = frozenset({20, 24, 25, 29})
 # Placeholder dates such as 0001-01-01 and 9999-12-31 occur in EMRs; day arithmetic must not overflow.
 _FIRST, _LAST = dt.date(1800, 1, 1), dt.date(2999, 12, 31)
 _FIRST_MICRO = (dt.datetime(1800, 1, 1) - _NAIVE_EPOCH) // _MICROSECOND  # noqa: DTZ001
@@ -88,7 +91,26 @@ def _days(raw: str, precision: Precision, first: dt.date, last: dt.date) -> When
     return When(raw, precision, low, high)
 
 
+def _parse_usual(raw: str) -> When | None:
+    """The usual shapes; None for every other, legal or not."""
+    if not (raw[10] == "T" and raw[4] == raw[7] == "-" and raw[13] == raw[16] == ":" and raw.isascii()):
+        return None
+    if "," in raw or raw[19] not in "Z.+-" or not (raw[-1] == "Z" or raw[-3] == ":"):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(raw)
+    except ValueError:
+        return None  # a leap second, or no date at all: the slower way tells them apart
+    if moment.tzinfo is None:
+        return None
+    since = min(max((moment - _EPOCH) // _MICROSECOND, _FIRST_MICRO), _LAST_MICRO)
+    return When(raw, Precision.INSTANT, since, since)
+
+
 def _parse_time(raw: str) -> When:
+    usual = _parse_usual(raw) if len(raw) in _USUAL_LENGTHS else None
+    if usual is not None:
+        return usual
     found = _SHAPE.fullmatch(raw)
     if found is None:
         raise ValueError("not a FHIR dateTime")

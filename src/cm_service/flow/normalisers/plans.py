@@ -1,0 +1,132 @@
+"""Goal, CarePlan and Task (ours and others'), and the places Location and Organization."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cm_service.fhir import values
+from cm_service.fhir.values import NOTHING
+from cm_service.flow.normalisers import hba1c
+from cm_service.flow.normalisers.context import Context, Kind, subject, tokens
+from cm_service.rules.facts import CarePlanFact, GoalFact, PlaceFact, Reading, Target, TaskFact
+
+
+class Range(msgspec.Struct, gc=False):
+    low: values.Quantity | None = None
+    high: values.Quantity | None = None
+
+
+class GoalTarget(msgspec.Struct, rename="camel", gc=False):
+    measure: msgspec.Raw = NOTHING
+    detail_quantity: values.Quantity | None = None
+    detail_range: Range | None = None
+    detail_codeable_concept: msgspec.Raw = NOTHING
+    detail_string: str | None = None
+    due_date: str | None = None
+
+
+class Goal(values.Resource, rename="camel", gc=False):
+    identifier: list[values.Identifier] | None = None
+    lifecycle_status: str | None = None
+    subject: values.Reference | None = None
+    start_date: str | None = None
+    status_date: str | None = None
+    target: list[GoalTarget] | None = None
+
+
+class CarePlan(values.Resource, rename="camel", gc=False):
+    identifier: list[values.Identifier] | None = None
+    status: str | None = None
+    category: msgspec.Raw = NOTHING
+    subject: values.Reference | None = None
+
+
+class Task(values.Resource, rename="camel", gc=False):
+    identifier: list[values.Identifier] | None = None
+    status: str | None = None
+    code: msgspec.Raw = NOTHING
+    for_: values.Reference | None = msgspec.field(default=None, name="for")
+
+
+class Place(values.Resource, rename="camel", gc=False):
+    identifier: list[values.Identifier] | None = None
+    name: str | None = None
+    type: msgspec.Raw = NOTHING
+
+
+def goal(raw: Goal, context: Context) -> GoalFact:
+    targets = [_target(one, index, context) for index, one in enumerate(raw.target or ())]
+    return GoalFact(
+        **context.head(raw),
+        lifecycle=raw.lifecycle_status or "",
+        targets=tuple(target for target, _ in targets),
+        start=context.when(raw.start_date),
+        status_date=context.when(raw.status_date),
+        identifiers=tokens(raw.identifier),
+        flags=tuple(dict.fromkeys(flag for _, flags in targets for flag in flags)),
+    )
+
+
+def _target(raw: GoalTarget, index: int, context: Context) -> tuple[Target, tuple[str, ...]]:
+    """One target and its flags; quantities only where the measure is HbA1c."""
+    measure = context.concept(raw.measure)
+    kinds, path = hba1c.families(measure), f"Goal.target[{index}]"
+    limits = raw.detail_range or Range()
+    numbers = {
+        "quantity": _number(raw.detail_quantity, kinds, f"{path}.detailQuantity"),
+        "low": _number(limits.low, kinds, f"{path}.detailRange.low"),
+        "high": _number(limits.high, kinds, f"{path}.detailRange.high"),
+    }
+    readings: dict[str, Reading | None] = {
+        name: value.reading if value else None for name, value in numbers.items()
+    }
+    target = Target(
+        measure=measure,
+        **readings,
+        is_range=raw.detail_range is not None,
+        coded=context.given(raw.detail_codeable_concept),
+        text=raw.detail_string or "",
+        due=context.when(raw.due_date),
+    )
+    return target, tuple(flag for value in numbers.values() if value for flag in value.flags)
+
+
+def _number(
+    quantity: values.Quantity | None, kinds: frozenset[str], path: str
+) -> hba1c.Value | None:
+    if quantity is None or not kinds:
+        return None
+    return hba1c.from_quantity(quantity, kinds, path) or hba1c.unusable("non_numeric", kinds, path=path)
+
+
+def care_plan(raw: CarePlan, context: Context) -> CarePlanFact:
+    return CarePlanFact(
+        **context.head(raw),
+        status=raw.status or "",
+        categories=context.concepts(raw.category),
+        identifiers=tokens(raw.identifier),
+    )
+
+
+def task(raw: Task, context: Context) -> TaskFact:
+    return TaskFact(
+        **context.head(raw),
+        status=raw.status or "",
+        code=context.concept(raw.code),
+        identifiers=tokens(raw.identifier),
+    )
+
+
+def place(raw: Place, context: Context) -> PlaceFact:
+    return PlaceFact(**context.head(raw), name=raw.name or "", types=context.concepts(raw.type))
+
+
+KINDS = {
+    "Goal": Kind(msgspec.json.Decoder(Goal), goal, subject),
+    "CarePlan": Kind(msgspec.json.Decoder(CarePlan), care_plan, subject),
+    "Task": Kind(msgspec.json.Decoder(Task), task, lambda raw: raw.for_.reference if raw.for_ else None),
+}
+PLACES = {
+    "Location": Kind(msgspec.json.Decoder(Place), place, lambda _raw: None),
+    "Organization": Kind(msgspec.json.Decoder(Place), place, lambda _raw: None),
+}

@@ -1,0 +1,44 @@
+"""The value sets that make an Observation, a Procedure or a ServiceRequest worth keeping.
+
+Everything else of these types is left in the landing files: a record holds only what rules can
+use. Words are those of `rules/data/*.json`; a rule that reads a new set is entered here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from cm_service.rules.value_sets import ICD10CM, codes_of, sets_of
+
+HBA1C_SETS = {  # word of the set -> Reading.family, the one that decides first
+    "hba1c_percent": "percent",
+    "hba1c_fraction": "fraction",
+    "hba1c_ifcc": "ifcc",
+    "hba1c_jds": "jds",
+    "hba1c_gmi": "gmi",
+}
+RESULT_SETS = frozenset({*HBA1C_SETS, "hospice", "hospice_mds", "palliative", "nursing_home_residence"})
+ORDER_SETS = frozenset(
+    {*HBA1C_SETS, "hospice", "palliative", "frailty", "dialysis", "kidney_transplant", "transfusion"}
+)
+Code = tuple[str, str]
+ConceptMap = Mapping[Code, tuple[Code, ...]]
+
+
+def pattern(words: Iterable[str], concept_map: ConceptMap) -> str:
+    """A regular expression (RE2) that finds every line that may hold a code of these sets, in
+    quotation marks as JSON writes it; local codes that the practice maps into them, too."""
+    wanted = frozenset(words)
+    codes = {_escaped(system, code) for word in wanted for system, code in codes_of(word)}
+    for (_, local), targets in concept_map.items():
+        if any(not wanted.isdisjoint(sets_of(system, code)) for system, code in targets):
+            codes.add(re.escape(local.strip()))
+    return '"\\s*(?:' + "|".join(sorted(codes)) + ')\\s*"'
+
+
+def _escaped(system: str, code: str) -> str:
+    """ICD-10-CM is matched by prefix, in any case and with or without its dot."""
+    if system != ICD10CM:
+        return re.escape(code)
+    return f"(?i:{re.escape(code[:3])}\\.?{re.escape(code[3:])}[0-9A-Z.]*)"
