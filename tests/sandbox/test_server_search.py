@@ -61,6 +61,7 @@ def test_tokens_match_as_fhir_says(emr: RunningEmr, query: str, found: list[str]
         ("identifier=|t1", ["c"]),
         (f"identifier={OURS}|t1,{OURS}|t2", ["a", "b", "d"]),
         (f"identifier={OURS}|t9", []),
+        (f"identifier={OURS}|", ["a", "b", "d"]),
         ("_id=a,d", ["a", "d"]),
         ("_id=d&identifier=t1", []),
     ],
@@ -185,6 +186,11 @@ def test_a_value_that_cannot_be_read_is_refused_even_leniently(emr: RunningEmr, 
 def test_an_unknown_parameter_is_refused_strictly(emr: RunningEmr) -> None:
     refused = emr.http.get("Task?patient=p1&bogus=1", headers={"Prefer": "handling=strict"})
     assert (refused.status_code, refused.json()["issue"][0]["code"]) == (400, "not-supported")
+
+
+def test_preferences_in_two_header_lines_are_both_read(emr: RunningEmr) -> None:
+    lines = [("Prefer", "return=minimal"), ("Prefer", "handling=strict")]
+    assert emr.http.get("Task?bogus=1", headers=lines).status_code == 400
 
 
 def test_an_unknown_parameter_is_ignored_leniently_and_missing_in_the_self_link(emr: RunningEmr) -> None:

@@ -69,7 +69,7 @@ def _media_type(header: str) -> str:
 
 
 def _check_accept(accept: str, wanted: str) -> None:
-    """JSON only, FHIR R4 only."""
+    """JSON only; a `_format` parameter goes before the header, as FHIR says."""
     asked = {_media_type(part) for part in (wanted or accept).split(",") if part.strip()}
     if asked and not asked & (_JSON | {"json", "*/*", "application/*"}):
         raise Refusal(406, "not-supported", f"this server speaks {JSON_TYPE} only")
