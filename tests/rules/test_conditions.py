@@ -248,6 +248,18 @@ def test_a_date_too_vague_to_be_another_day_persists():
     assert counted(copd("2026-03"), copd("2026-04-01")) == ["copd"]
 
 
+def test_a_stay_diagnosis_on_the_edge_of_the_period_by_its_month_persists():
+    one = copd("2024-11", encounter="Encounter/stay")
+    result = found(one, stay(start="2024-11-01", end="2024-11-30"))
+    assert not result.counted and list(result.persisting) == ["copd"]
+
+
+def test_what_is_both_a_listed_problem_and_a_diagnosis_but_has_no_status_is_a_diagnosis():
+    both = {"categories": ("problem-list-item", "encounter-diagnosis")}
+    assert counted(copd("2026-03-02", **both)) == []
+    assert counted(copd("2026-03-02", **both), copd("2026-04-02")) == ["copd"]
+
+
 # Abatement (3.3)
 
 
@@ -371,6 +383,11 @@ def test_codings_of_one_category_are_fine():
     assert found(condition("44054006", "E11.9")).flags == ()
 
 
+def test_a_regular_code_beside_a_conditional_one_of_its_category_counts():
+    for codes in (("271737000", "D57.1"), ("D57.1", "271737000")):
+        assert list(found(condition(*codes)).counted) == ["anemia"]
+
+
 def test_a_code_that_refines_another_is_no_conflict_and_the_union_counts():
     result = found(condition("44054006", "E11.22"))
     assert list(result.counted) == ["chronic_kidney_disease", "diabetes"] and result.flags == ()
@@ -467,6 +484,15 @@ def test_remission_alone_is_no_diabetes_but_known(entry: AnyFact):
 def test_remission_beside_a_counted_diabetes_is_not_the_only_word():
     answer = ask(condition("E11.A"), condition("E11.9"))
     assert answer.has and not answer.remission_only
+
+
+def test_remission_beside_a_possible_diabetes_is_not_the_only_word_either():
+    answer = ask(condition("E11.A"), condition("E11.9", verification="provisional"))
+    assert not answer.has and not answer.remission_only
+
+
+def test_conflicts_that_concern_the_chronic_count_alone_are_not_carried():
+    assert ask(condition("E11.9", abatement="2025-01-01")).flags == ()
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,12 @@ def test_an_encounter_counts_from_its_end_and_while_it_goes_on():
     assert stops(going_on) == ["GX-02"]
 
 
+def test_an_end_in_the_past_ends_an_encounter_that_still_says_in_progress():
+    sign = {"start": "2024-01-01", "status": "in-progress", "disposition": None}
+    assert stops(hospice_visit(**sign, end="2025-11-22")) == ["GX-02"]
+    assert stops(hospice_visit(**sign, end="2025-11-21")) == []
+
+
 def test_an_expected_end_is_read_as_absent():
     sign = hospice_visit(status="in-progress", end="2026-12-24", start="2024-01-01", disposition=None)
     assert stops(sign) == ["GX-02"]
@@ -261,6 +267,10 @@ def test_hospice_goes_on_if_a_sign_begins_after_the_end(begin: str, stopped: boo
     ended = hospice_visit(disposition="home")
     assert stops(ended, order(HOSPICE_CARE, authored=begin)) == (["GX-02"] if stopped else [])
     assert stops(ended, condition(FULL_CARE, onset=begin)) == (["GX-02"] if stopped else [])
+
+
+def test_a_sign_without_a_date_cannot_be_said_to_lie_before_the_end():
+    assert stops(hospice_visit(disposition="home"), condition(FULL_CARE)) == ["GX-02"]
 
 
 def test_the_second_hospice_encounter_speaks():
@@ -348,6 +358,18 @@ def test_a_newer_consent_of_the_same_category_decides():
     assert stops(deny, consent(id="yes", date="2026-10-02", provision="permit")) == []
     assert stops(deny, consent(id="yes", date="2026-09-30", provision="permit")) == ["GX-03"]
     assert stops(deny, consent(id="yes", date="2026-10-01", provision="permit")) == ["GX-03"]
+
+
+def test_of_dates_that_overlap_the_more_precise_one_is_the_newer():
+    permit = {"id": "yes", "provision": "permit"}
+    assert stops(consent(date="2026-10"), consent(date="2026-10-15", **permit)) == []
+    assert stops(consent(date="2026-10-15"), consent(date="2026-10", **permit)) == ["GX-03"]
+
+
+def test_a_denial_whose_month_may_lie_in_the_days_of_peace_stops():
+    answer = gates(consent(date="2026-05"))
+    assert list(answer.stops) == ["GX-03"] and answer.flags["GX-03"] == ("partial_date",)
+    assert stops(consent(date="2026-04")) == []
 
 
 def test_a_consent_of_another_category_decides_nothing():

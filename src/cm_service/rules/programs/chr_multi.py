@@ -56,7 +56,7 @@ def _hangs_on_one(groups: Mapping[str, Facts], limit: int) -> bool:
             named.setdefault(fact.id, set()).add(group)
     for condition, held in named.items():
         others = set().union(*(more for other, more in named.items() if other != condition))
-        if limit > 1 and len(held) >= limit and len(others) + bool(held - others) < limit:
+        if len(held) >= limit and len(others) + bool(held - others) < limit:
             return True
     return False
 
