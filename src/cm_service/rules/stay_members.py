@@ -89,6 +89,7 @@ def read(view: PatientView, clock: Clock) -> Reading:
             reading.odd.append(("dq_class_unmapped", _last(encounter, clock)))
         elif word == "EMER" or is_stay_class(word, short_stay=view.parameters.dis_include_short_stay):
             _sort_in(encounter, word, reading, view, clock)
+    reading.odd.sort(key=lambda pair: pair[0])
     for members in (reading.kept, reading.left_out):
         members.sort(key=lambda member: (member.first, member.encounter.id))
     return reading
