@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,10 +20,13 @@ from cm_service.rules.facts import (
     ConditionFact,
     ConsentFact,
     EncounterFact,
+    GoalFact,
     ObservationFact,
     PatientFact,
     ProcedureFact,
+    Reading,
     ServiceRequestFact,
+    Target,
 )
 from cm_service.rules.parameters import Parameters
 from cm_service.rules.view import PatientView
@@ -99,6 +104,40 @@ def procedure(code: str, **changes: Any) -> ProcedureFact:
 def observation(code: str, **changes: Any) -> ObservationFact:
     usual = {"id": "observation", "code": concept(code), "status": "final"}
     return _make(ObservationFact, usual, changes)
+
+
+def reading(text: str, **changes: Any) -> Reading:
+    """An HbA1c value as the normaliser leaves it: `7.1`, `>14.0`, `54 mmol/mol`. A flag word
+    (`unit_wrong`) is a value that cannot be used, and an empty text no result at all."""
+    found = re.fullmatch(r"([<>]=?)?([\d.]+)( mmol/mol)?", text)
+    if found is None:
+        return Reading(why=text, raw=text, measured=bool(text), **changes)
+    comparator, number, converted = found.group(1) or "", Decimal(found.group(2)), bool(found.group(3))
+    percent = number
+    if converted:
+        ngsp = Decimal("0.0915") * number + Decimal("2.15")
+        percent = ngsp.quantize(Decimal("0.1"), ROUND_HALF_UP)
+    usual = {"percent": percent, "comparator": comparator, "native": number, "raw": text}
+    usual |= {"unit": "mmol/mol" if converted else "%", "path": "Observation.valueQuantity"}
+    return Reading(**{**usual, "converted": converted, **changes})
+
+
+def a1c(text: str = "7.6", on: str | None = "2026-11-10", **changes: Any) -> ObservationFact:
+    """An HbA1c result (see `reading`) of that date."""
+    usual = {"id": f"{text} of {on}", "effective": on, "reading": reading(text)}
+    return observation(changes.pop("code", "4548-4"), **{**usual, **changes})
+
+
+def goal(text: str = "<8.0", **changes: Any) -> GoalFact:
+    """An active HbA1c Goal with that upper limit; `targets` replaces its one target."""
+    usual = {"id": f"goal {text}", "lifecycle": "active"}
+    if "targets" not in changes:
+        usual["targets"] = (target(quantity=reading(text)),)
+    return _make(GoalFact, usual, changes)
+
+
+def target(**changes: Any) -> Target:
+    return _make(Target, {"measure": concept("4548-4")}, changes)
 
 
 def consent(**changes: Any) -> ConsentFact:
