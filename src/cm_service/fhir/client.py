@@ -62,7 +62,7 @@ class FhirClient:
         """Every resource with this identifier, asked past all caches (HAPI reuses results for 60 s).
         Raises FilterDropped if the answer is not about this identifier."""
         fresh = {"Cache-Control": "no-cache"}
-        params = [("identifier", f"{_token(system)}|{_token(value)}")]
+        params = [("identifier", f"{search_value(system)}|{search_value(value)}")]
         found: dict[Any, _Json] = {}
         async for page in self.search(type_, params, headers=fresh):
             for resource in map(rawjson.loads, page.resources):
@@ -168,8 +168,8 @@ def _resource(answer: Answer, type_: str) -> _Json:
     return body
 
 
-def _token(text: str) -> str:
-    """A value inside a token parameter: the separators of FHIR search are escaped."""
+def search_value(text: str) -> str:
+    """One value of a search parameter: the separators of FHIR search in it are escaped."""
     for sign in "\\,|$":
         text = text.replace(sign, f"\\{sign}")
     return text

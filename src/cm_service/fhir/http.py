@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 import httpx
-import structlog
 
 from cm_service.errors import (
     AnswerTooBig,
@@ -25,11 +24,11 @@ from cm_service.errors import (
 from cm_service.fhir.answers import Answer, outcome_text, read_body
 from cm_service.fhir.credentials import Credentials, is_loopback
 from cm_service.fhir.retry import retry_after, wait_before
+from cm_service.logs import log
 
 # httpx logs whole URLs at INFO, httpcore headers at DEBUG: both may hold PHI or a token.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 _RETRIED = frozenset({408, 425, 429})
@@ -140,7 +139,7 @@ class EmrHttp:
                 body = await read_body(response, limit=self._max_body)
         finally:
             await response.aclose()
-        _log.debug("emr_read", what=ask.what, status=response.status_code, bytes=len(body))
+        log.debug(ask.what, host=self.host, status=response.status_code)
         return Answer(response.status_code, response.headers, body)
 
     async def write(self, ask: Ask) -> Answer:
@@ -157,7 +156,7 @@ class EmrHttp:
                 text = f"{self.host} gave no answer to {ask.what} ({_words(error)}): it may have been done"
                 raise WriteOutcomeUnknown(text) from error
             body = await self._body_of_write(response)
-        _log.debug("emr_write", what=ask.what, status=response.status_code)
+        log.debug(ask.what, host=self.host, status=response.status_code)
         return Answer(response.status_code, response.headers, body)
 
     async def _body_of_write(self, response: httpx.Response) -> bytes | None:

@@ -14,16 +14,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
-import structlog
 
 from cm_service.errors import EmrError, EmrRefused, EmrUnreachable, FilterDropped, IncompleteAnswer, NotFhir
 from cm_service.fhir.capability import Capability
-from cm_service.fhir.client import FhirClient
+from cm_service.fhir.client import FhirClient, search_value
 from cm_service.fhir.searchset import Page
-from cm_service.flow.connection import ConceptMap
 from cm_service.flow.landing import PullReport, TypeFile, TypeReport, digest, make_private, save_manifest
-from cm_service.flow.references import References
+from cm_service.flow.normalisers.used_codes import ConceptMap
+from cm_service.flow.references import Referred
 from cm_service.flow.wanted import CODED, REFERENCED, WHOLE, WHOLE_TYPE, Query, queries
+from cm_service.logs import log
 
 Progress = Callable[[TypeReport], None]
 PAGE_SIZE = 200
@@ -32,7 +32,6 @@ VALUES_PER_POST = 500
 _COUNT_TRIES = 2  # a resource deleted while we read makes the count wrong once
 # A refusal with one of these may be about a parameter; any other would meet a wider search too.
 _ABOUT_PARAMETERS = frozenset({400, 405, 414, 422, 501})
-_log = structlog.get_logger(__name__)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -78,7 +77,7 @@ class _Pull:
     def __init__(self, client: FhirClient, emr: Source, folder: Path, progress: Progress) -> None:
         self.client, self.folder, self.progress = client, folder, progress
         self.report = PullReport(emr=emr.slug, types={})
-        self.references = References(client.base_url)
+        self.references = Referred(client.base_url)
         self.post_works = True
         self._errors: dict[str, EmrError] = {}
 
@@ -101,7 +100,7 @@ class _Pull:
             except EmrError as error:
                 self._settle(report, error)
         self.progress(report)
-        _log.info(
+        log.info(
             "type_read", type=type_, status=report.status, pages=report.pages, resources=report.resources
         )
 
@@ -174,7 +173,7 @@ class _TypeReader:
     async def _search(self, query: Query, values: Sequence[str], *, post: bool) -> None:
         """One search to its last page. Fewer resources than the EMR counts are a hole: some servers
         stop handing out `next` links at 10,000 (HAPI issue 3599), others hide rows."""
-        params = [(query.parameter, ",".join(values))] if query.parameter else []
+        params = [(query.parameter, ",".join(map(search_value, values)))] if query.parameter else []
         params.append(("_count", str(PAGE_SIZE)))
         for _ in range(_COUNT_TRIES):
             total: int | None = None

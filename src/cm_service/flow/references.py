@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-_ID = r"[A-Za-z0-9._\-]{1,128}"
+from cm_service.fhir.values import References
 
 
 class _Referring(msgspec.Struct):
@@ -18,14 +18,12 @@ class _Referring(msgspec.Struct):
     serviceProvider: Any = None  # Encounter
 
 
-class References:
-    """Collects ids per type. References elsewhere than under `base` are not ours to read."""
+class Referred:
+    """Collects ids per type. References that lead elsewhere than under `base` are not ours to read."""
 
     def __init__(self, base: str) -> None:
         self.ids: dict[str, set[str]] = {}
-        self._local = re.compile(
-            rf"(?:{re.escape(base.rstrip('/'))}/)?(Specimen|Location|Organization)/({_ID})(?:/_history/[^/]+)?"
-        )
+        self._references = References(base)
 
     def collect(self, line: bytes) -> None:
         """Take the references of one resource."""
@@ -33,16 +31,16 @@ class References:
             found = msgspec.json.decode(line, type=_Referring)
         except (ValueError, RecursionError):
             return  # the line is no resource: the sieve rejects it, with its place
-        places = found.location if isinstance(found.location, list) else []
-        for holder in (found.specimen, found.serviceProvider, *(_location(place) for place in places)):
-            self._take(holder)
-
-    def _take(self, holder: Any) -> None:
-        reference = holder.get("reference") if isinstance(holder, dict) else None
-        match = self._local.fullmatch(reference) if isinstance(reference, str) else None
-        if match:
-            self.ids.setdefault(match[1], set()).add(match[2])
+        for holder in _holders(found):
+            reference = holder.get("reference") if isinstance(holder, dict) else None
+            key = self._references.key(reference) if isinstance(reference, str) else None
+            if key and "?" not in key:
+                type_, _, id_ = key.partition("/")
+                self.ids.setdefault(type_, set()).add(id_)
 
 
-def _location(place: Any) -> Any:
-    return place.get("location") if isinstance(place, dict) else None
+def _holders(found: _Referring) -> Iterator[Any]:
+    yield found.specimen
+    yield found.serviceProvider
+    for place in found.location if isinstance(found.location, list) else []:
+        yield place.get("location") if isinstance(place, dict) else None

@@ -10,22 +10,9 @@ from functools import cache
 from typing import NamedTuple
 
 from cm_service.fhir.capability import Capability
-from cm_service.flow.connection import ConceptMap
+from cm_service.flow.normalisers.used_codes import ORDER_SETS, RESULT_SETS, ConceptMap
 from cm_service.rules.value_sets import ICD10CM, codes_of, sets_of
 
-OBSERVATION_SETS = ("hba1c", "hba1c_jds", "hba1c_gmi", "hba1c_mass", "hospice_mds", "nursing_home_residence")
-# Of the sets that rules look for, those that something done or ordered can state; illnesses stand in
-# Conditions, which are read whole.
-EVENT_SETS = (
-    "hospice",
-    "palliative",
-    "dialysis",
-    "dialysis_service",
-    "dialysis_status",
-    "kidney_transplant",
-    "frailty",
-    "transfusion",
-)
 WHOLE = (
     "Patient",
     "Encounter",
@@ -37,7 +24,7 @@ WHOLE = (
     "CarePlan",
     "Task",
 )
-CODED = {"Observation": OBSERVATION_SETS, "Procedure": EVENT_SETS, "ServiceRequest": EVENT_SETS}
+CODED = {"Observation": RESULT_SETS, "Procedure": ORDER_SETS, "ServiceRequest": ORDER_SETS}
 # Read by id, where what was read refers to them.
 REFERENCED = {"Specimen": "Observation", "Location": "Encounter", "Organization": "Encounter"}
 
@@ -73,12 +60,12 @@ def _parameters(type_: str, declared: frozenset[str]) -> list[list[str]]:
 
 
 @cache
-def _codes(sets: tuple[str, ...]) -> frozenset[str]:
+def _codes(sets: frozenset[str]) -> frozenset[str]:
     """ICD-10-CM is left out: its codes are prefixes here, and no code for what was done."""
     return frozenset(code for name in sets for system, code in codes_of(name) if system != ICD10CM)
 
 
-def _local_codes(sets: tuple[str, ...], concept_map: ConceptMap) -> frozenset[str]:
+def _local_codes(sets: frozenset[str], concept_map: ConceptMap) -> frozenset[str]:
     """Codes of the practice's own that mean one of these sets."""
     return frozenset(
         code
