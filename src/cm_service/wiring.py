@@ -16,6 +16,7 @@ from cm_service.errors import BadInput, Misconfigured
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
 from cm_service.fhir.http import EmrHttp
+from cm_service.flow.nightly import Tools
 from cm_service.settings import Settings
 
 
@@ -90,3 +91,8 @@ def _secret(reference: str | None) -> str:
     if kind == "file" and Path(place).is_file():
         return Path(place).read_text().strip()
     raise Misconfigured("the token of this EMR is not where `--token` says (env:NAME or file:PATH)")
+
+
+def night_tools(settings: Settings, database: Database) -> Tools:
+    """What `flow.nightly` needs of the process."""
+    return Tools(settings, database, lambda emr: fhir_client(settings, emr), now)

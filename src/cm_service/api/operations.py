@@ -23,7 +23,9 @@ def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="The store answers and its schema is current", responses={503: {"model": Health}})
+@router.get(
+    "/readyz", summary="The store answers and its schema is current", responses={503: {"model": Health}}
+)
 def readyz(request: Request, response: Response) -> Health:
     database: Database = request.app.state.database
     try:

@@ -25,6 +25,7 @@ from cm_service.settings import Settings
 
 SLUG = "sandbox"
 ZONE = "America/Detroit"
+PRACTICE = "Organization/practice"  # as the panel names it
 SHOWN = 25
 DAY_OR_INSTANT = 10  # characters of a date
 
@@ -62,7 +63,7 @@ def _two_nights(folder: Path, base_url: str, moment: Any, show: int) -> dict[str
             auth="none",
             token_reference=None,
             group_id=None,
-            practice=panel.PRACTICE,
+            practice=PRACTICE,
             owner=None,
             write_mode="propose",
             settings={},

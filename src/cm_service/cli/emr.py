@@ -36,7 +36,9 @@ def add(
     token: Annotated[str | None, typer.Option(help="Where the token is: env:NAME or file:PATH.")] = None,
     group: Annotated[str | None, typer.Option(help="Group id of the panel.")] = None,
     practice: Annotated[str | None, typer.Option(help="The practice: Organization/ID.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Default owner of Tasks, such as Organization/ID.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(help="Default owner of Tasks, such as Organization/ID.")
+    ] = None,
     write_mode: Annotated[str, typer.Option(help="propose, auto or dry-run.")] = "propose",
     as_json: Json = False,
 ) -> None:
@@ -143,9 +145,13 @@ async def _check_one(settings: Settings, row: Any) -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    table = Table("type", "declared", "conditional create", title=f"{report['slug']} ({report['fhir_version']})")
+    table = Table(
+        "type", "declared", "conditional create", title=f"{report['slug']} ({report['fhir_version']})"
+    )
     for kind, verbs in report["types"].items():
-        table.add_row(kind, ", ".join(verbs["interactions"]) or "-", "yes" if verbs["conditional_create"] else "-")
+        table.add_row(
+            kind, ", ".join(verbs["interactions"]) or "-", "yes" if verbs["conditional_create"] else "-"
+        )
     people.print(table)
     for warning in report["warnings"]:
         people.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
@@ -154,5 +160,3 @@ def _show(report: dict[str, Any]) -> None:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise BadInput(f"{name} takes one of {', '.join(allowed)}, not {value!r}")
-
-

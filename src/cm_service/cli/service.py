@@ -17,6 +17,8 @@ from cm_service.errors import CmError
 from cm_service.rules import registry
 from cm_service.sandbox import panel as panels
 from cm_service.sandbox import server as sandboxes
+from cm_service.sandbox.personality import personality_named
+from cm_service.sandbox.store import Store
 from cm_service.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -47,9 +49,11 @@ def sandbox(
 ) -> None:
     """Serve a FHIR R4 EMR with a synthetic panel, to try the service without an EMR."""
     with errors_become_exits(as_json=False):
-        resources = panels.build_panel(as_of=wiring.now(), zone=wiring.zone(timezone), patients=patients)
+        behaviour = personality_named(personality)
+        store = Store()
+        store.load(panels.build_panel(as_of=wiring.now(), zone=wiring.zone(timezone), patients=patients))
         people.print(f"sandbox EMR ({personality}) on http://127.0.0.1:{port}/fhir with {patients} patients")
-        sandboxes.serve(resources, personality=personality, port=port)
+        sandboxes.serve(store, personality=behaviour, port=port)
 
 
 def migrate(as_json: Json = False) -> None:

@@ -9,11 +9,20 @@ import typer
 from rich.table import Table
 
 from cm_service import wiring
-from cm_service.cli.output import COMPLETE, FAILED, PARTIAL, emit, errors_become_exits, people, progress, reason
+from cm_service.cli.output import (
+    COMPLETE,
+    FAILED,
+    PARTIAL,
+    emit,
+    errors_become_exits,
+    people,
+    progress,
+    reason,
+)
 from cm_service.db import connections, sync
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput, CmError, Lost
-from cm_service.flow.nightly import DEFAULT_MAX_NEW, NightOptions, night
+from cm_service.flow.nightly import DEFAULT_MAX_NEW, NightOptions, Tools, night
 from cm_service.settings import Settings
 
 app = typer.Typer(help="One night: pull, decide, write back, once.", invoke_without_command=True)
@@ -45,8 +54,8 @@ def run(
         options = NightOptions(
             as_of=wiring.instant(as_of), source=source, full=full, dry_run=dry_run, max_new=max_new
         )
-        slugs = _slugs(database, emr, source)
-        reports = [_one(settings, database, slug, options) for slug in slugs]
+        tools = wiring.night_tools(settings, database)
+        reports = [_one(tools, slug, options) for slug in _slugs(database, emr, source)]
     for report in reports:
         _show(report)
     worst = max((report["status"] for report in reports), key=_WORST.index)
@@ -67,11 +76,11 @@ def _slugs(database: Database, emr: str | None, source: Path | None) -> list[str
     return [emr] if emr is not None else slugs
 
 
-def _one(settings: Settings, database: Database, slug: str, options: NightOptions) -> dict[str, Any]:
+def _one(tools: Tools, slug: str, options: NightOptions) -> dict[str, Any]:
     """One EMR's night; an error of one EMR does not stop the others."""
     try:
         with progress(f"sync {slug}") as tell:
-            return night(settings, database, slug, options, tell)
+            return night(tools, slug, options, tell)
     except BadInput:
         raise
     except CmError as error:

@@ -94,7 +94,7 @@ def references(connection: sa.Connection, emr: str, values: Iterable[str]) -> di
                 Placement.deleted.is_(False),
             )
         )
-        found.update(row._tuple() for row in connection.execute(statement))
+        found.update({row.value: str(row.reference) for row in connection.execute(statement)})
     return found
 
 
@@ -132,9 +132,7 @@ def add(
 
 def reword(connection: sa.Connection, intent_id: int, *, wanted: str, now: dt.datetime) -> None:
     """Another wording of the same content: nothing is to be sent."""
-    connection.execute(
-        sa.update(Intent).where(Intent.id == intent_id).values(wanted=wanted, updated_at=now)
-    )
+    connection.execute(sa.update(Intent).where(Intent.id == intent_id).values(wanted=wanted, updated_at=now))
 
 
 def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: int, now: dt.datetime) -> None:

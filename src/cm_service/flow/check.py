@@ -39,7 +39,9 @@ async def check(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> d
     if seen is False:
         warnings.append(BLIND)
     elif seen is None:
-        warnings.append("inpatient encounters could not be searched for: whether discharges are seen is unknown")
+        warnings.append(
+            "inpatient encounters could not be searched for: whether discharges are seen is unknown"
+        )
     types = {}
     for kind in READ:
         declared = capability.of(kind)
@@ -55,7 +57,9 @@ def _missing(capability: Capability) -> list[str]:
     warnings = []
     unread = [kind for kind in READ if "search-type" not in capability.of(kind).interactions]
     if unread:
-        warnings.append(f"search is not declared for {', '.join(unread)}: rules that need them say cannot tell")
+        warnings.append(
+            f"search is not declared for {', '.join(unread)}: rules that need them say cannot tell"
+        )
     unwritten = [kind for kind in WRITE if "create" not in capability.of(kind).interactions]
     if unwritten:
         warnings.append(f"create is not declared for {', '.join(unwritten)}: these intents will be refused")

@@ -16,10 +16,18 @@ from typing import Any
 
 from cm_service.db import ledger
 from cm_service.db.engine import Database
-from cm_service.errors import EmrBusy, EmrError, EmrRefused, EmrUnreachable, WriteConflict, WriteOutcomeUnknown
+from cm_service.errors import (
+    EmrBusy,
+    EmrError,
+    EmrRefused,
+    EmrUnreachable,
+    WriteConflict,
+    WriteOutcomeUnknown,
+)
 from cm_service.fhir import rawjson, resources
 from cm_service.fhir.capability import Capability
-from cm_service.fhir.client import FhirClient, WriteResult
+from cm_service.fhir.client import FhirClient
+from cm_service.fhir.writes import WriteResult
 from cm_service.flow import ours
 from cm_service.flow.ours import Json
 
@@ -42,36 +50,37 @@ class Delivery:
         db: Database,
         client: FhirClient,
         emr: str,
-        capability: Capability,
         now: dt.datetime,
         progress: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.db, self.client, self.emr = db, client, emr
-        self.capability, self.now = capability, now
+        self.now, self.capability = now, Capability()
         self.progress, self.sleep = progress, sleep
         self.figures: Counter[str] = Counter()
         self.stopped_by = ""
 
     async def run(self, *, max_new: int | None) -> None:
         """Look up what is unknown, then send what is pending, most urgent patients first."""
+        with self.db.read() as connection:
+            rows = ledger.listed(connection, emr=self.emr)
+        if not any(row.state in ("pending", "unknown") for row in rows):
+            return
         try:
+            self.capability = await self.client.capability()
             await self._look_up_unknown()
             with self.db.read() as connection:
                 rows = ledger.listed(connection, emr=self.emr)
             for patient_rows in _in_order(rows, max_new):
                 await self._patient(patient_rows)
-        except DeliveryStopped as stop:
+        except (DeliveryStopped, EmrError) as stop:
             self.stopped_by = str(stop)
 
     async def _look_up_unknown(self) -> None:
         with self.db.read() as connection:
             rows = ledger.listed(connection, emr=self.emr, state="unknown")
         for row in rows:
-            try:
-                await self._look_up(row)
-            except EmrUnreachable as error:
-                raise DeliveryStopped(str(error)) from error
+            await self._look_up(row)
 
     async def _look_up(self, row: Any) -> bool:
         """Search the EMR for our identifier. One copy: written. None: it stays unknown, since a
@@ -252,4 +261,4 @@ def _in_order(rows: Iterable[Any], max_new: int | None) -> list[list[Any]]:
 
 
 def _urgency(mates: list[Any]) -> int:
-    return min(row.urgency for row in mates if row.state == "pending")
+    return min(int(row.urgency) for row in mates if row.state == "pending")

@@ -20,6 +20,7 @@ from cm_service.flow.people import Facts, Surroundings, views
 from cm_service.rules import registry
 from cm_service.rules.decision import Decision
 from cm_service.rules.engine import evaluate_patient
+from cm_service.rules.parameters import Parameters
 from cm_service.rules.view import Decline, PatientView
 
 BATCH = 25  # patients per transaction: short enough to block nobody, long enough to be quick
@@ -35,7 +36,9 @@ class Night(NamedTuple):
     emr: str
     as_of: dt.datetime
     zone: dt.tzinfo
-    around: Surroundings
+    parameters: Parameters
+    unread: frozenset[str]
+    refused: frozenset[str]
     planner: Planner
     store: bool = True
     progress: Callable[[str], None] = lambda _text: None
@@ -45,11 +48,11 @@ class Night(NamedTuple):
         """Rules, code sets, parameters, zone and unread types: another set makes everybody due."""
         text = [
             registry.fingerprint(),
-            repr(self.around.parameters),
+            repr(self.parameters),
             str(self.zone),
-            *sorted(self.around.unread),
+            *sorted(self.unread),
             "refused",
-            *sorted(self.around.refused),
+            *sorted(self.refused),
         ]
         return sha256("\n".join(text).encode()).hexdigest()[:16]
 
@@ -71,20 +74,28 @@ def evaluate_due(db: Database, night: Night) -> Counter[str]:
     by = night.evaluated_by
     with db.read() as connection:
         due = care.due_survivors(connection, night.emr, as_of=night.as_of, evaluated_by=by)
+        held = sync.held_places(connection, night.emr) if due else {}
+    places = {key: record.decode_one(fact) for key, fact in held.items()}
+    around = Surroundings(night.parameters, places, night.unread, night.refused)
     for start in range(0, len(due), BATCH):
         batch = due[start : start + BATCH]
         if night.store:
             with db.write() as connection:
-                _batch(connection, night, batch, by, counts)
+                _batch(connection, night, around, batch, by, counts)
         else:
             with db.read() as connection:
-                _batch(connection, night, batch, by, counts)
+                _batch(connection, night, around, batch, by, counts)
         night.progress(f"{min(start + BATCH, len(due))} of {len(due)} patients")
     return counts
 
 
 def _batch(
-    connection: sa.Connection, night: Night, survivors: list[str], by: str, counts: Counter[str]
+    connection: sa.Connection,
+    night: Night,
+    around: Surroundings,
+    survivors: list[str],
+    by: str,
+    counts: Counter[str],
 ) -> None:
     groups = _groups(connection, night.emr, survivors)
     ids = [patient_id for members, _ in groups.values() for patient_id in members]
@@ -96,15 +107,15 @@ def _batch(
     evaluated: list[dict[str, Any]] = []
     for survivor, (members, holes) in groups.items():
         until: dt.datetime | None = None
-        for view in views(survivor, members, around=night.around, declines=declines, holes=holes):
+        for view in views(survivor, members, around=around, declines=declines, holes=holes):
             patient_id = view.patient.id  # type: ignore[union-attr]
             decisions = evaluate_patient(view, as_of=night.as_of, zone=night.zone)
             until = min((d.stable_until for d in decisions if d.stable_until), default=until)
             rows.extend(_changed_rows(night, decisions, held.get(patient_id, {})))
             _plan(connection, night, view, decisions, known.get(patient_id, []), counts)
-            counts["evaluated"] += 1
+            counts["patients"] += 1
+            counts.update(decision.outcome.value for decision in decisions)
         evaluated.append({"of": survivor, "until": until, "by": by})
-    counts["decisions_changed"] += len(rows)
     if night.store:
         care.save_decisions(connection, rows)
         care.mark_evaluated(connection, night.emr, evaluated)

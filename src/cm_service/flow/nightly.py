@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,15 +14,19 @@ from zoneinfo import ZoneInfo
 
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
-from cm_service.errors import CmError
 from cm_service.fhir.client import FhirClient
-from cm_service.flow import evaluate, figures, sources
+from cm_service.flow import evaluate, figures, landing, pull
 from cm_service.flow.connection import concept_map_of, parameters_of
 from cm_service.flow.deliver import Delivery
-from cm_service.flow.people import Surroundings
-from cm_service.flow.plan import PlanContext, plan
+from cm_service.flow.intents import Change, Known
+from cm_service.flow.plan import plan
+from cm_service.flow.plans.context import PlanContext
 from cm_service.flow.reconcile import note_deleted, reconcile
-from cm_service.flow.records import Store
+from cm_service.flow.records import Store, Stored
+from cm_service.flow.sources import Source, from_folder, from_pull
+from cm_service.rules.decision import Decision
+from cm_service.rules.view import PatientView
+from cm_service.settings import Settings
 
 DEFAULT_MAX_NEW = 50
 Tell = Callable[[str], None]
@@ -30,13 +35,10 @@ Tell = Callable[[str], None]
 class Tools(NamedTuple):
     """What the night needs of the process; built by `wiring`."""
 
+    settings: Settings
     database: Database
     client: Callable[[Any], AbstractAsyncContextManager[FhirClient]]
     now: Callable[[], dt.datetime]
-    identifier_base: str
-    data_dir: Path
-    max_line_bytes: int
-    keep_landing_runs: int
 
 
 class NightOptions(NamedTuple):
@@ -57,70 +59,106 @@ def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[st
 
 
 async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[str, Any]:
-    began = time.monotonic()
-    db = tools.database
+    began, db = time.monotonic(), tools.database
     with db.read() as connection:
         emr = connections.get_emr(connection, slug)
-    run = figures.Run(db, slug, options.as_of, tools.now)
-    with run, db.write() as connection:
-        ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
-    with run:
+    kind = "folder" if options.source else "pull"
+    with figures.Run(db, slug, options.as_of, kind, tools.now) as run:
+        with db.write() as connection:
+            ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
         async with tools.client(emr) as client:
-            reading = await sources.read(tools, emr, client, options, run.id, tell)
-            store = Store(db, slug, replaces=reading.replaces, holes=reading.holes, progress=tell)
-            stored = store.take(reading.patients(), reading.places)
-            counts, seen = reconcile(
-                db,
-                emr=slug,
-                identifier_base=tools.identifier_base,
-                resources=reading.ours(tools.identifier_base),
-                cooloff_days=parameters_of(emr.settings).gx_decline_cooloff_days,
-                now=options.as_of,
-            )
-            if reading.pulled:
-                complete = reading.replaces - stored.held_back
-                counts["deleted"] = await note_deleted(
-                    db, client, emr=slug, complete=complete, seen=seen, now=options.as_of
-                )
-            judged = evaluate.evaluate_due(db, _evaluation(tools, emr, options, reading, tell))
-            delivery = None
-            if _may_write(emr, options):
-                delivery = await _deliver(tools, emr, client, options, tell)
-        return run.end(reading, stored, counts, judged, delivery, seconds=time.monotonic() - began)
-    raise AssertionError("unreachable: `run` re-raises")
+            source = await _read(tools, emr, client, options, run.id, tell)
+            store = Store(db, slug, replaces=source.replaces, holes=source.holes, progress=tell)
+            stored = store.take(source.patients(), source.places)
+            reconciled = await _reconcile(tools, emr, client, options, source, stored)
+            judged = evaluate.evaluate_due(db, _evaluation(tools, emr, options, source, tell))
+            delivery = await _deliver(tools, emr, client, options, tell)
+        seconds = time.monotonic() - began
+        dry = not _may_write(emr, options)
+        return run.end(source, stored, reconciled, judged, delivery, dry=dry, seconds=seconds)
 
 
 def _may_write(emr: Any, options: NightOptions) -> bool:
     return not options.dry_run and emr.write_mode != "dry-run"
 
 
-def _evaluation(
-    tools: Tools, emr: Any, options: NightOptions, reading: sources.Source, tell: Tell
-) -> evaluate.Night:
-    zone = ZoneInfo(emr.timezone)
-    parameters = parameters_of(emr.settings)
-    context = PlanContext(
-        identifier_base=tools.identifier_base,
-        readable=reading.readable,
-        write_mode=emr.write_mode,
-        practice=emr.practice or "",
-        owner=emr.owner or "",
-        dq_tasks=parameters.dq_tasks,
+async def _read(
+    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, run_id: int, tell: Tell
+) -> Source:
+    """Pull the EMR into a landing folder, or take the folder that was given."""
+    concept_map = concept_map_of(emr.settings)
+    limit = tools.settings.max_line_bytes
+    if options.source is not None:
+        tell(f"reading {options.source.name}")
+        return from_folder(
+            options.source,
+            base_url=emr.base_url,
+            concept_map=concept_map,
+            max_line_bytes=limit,
+            full=options.full,
+        )
+    folder = landing.run_folder(tools.settings.data_dir, emr.slug, f"{run_id:08}")
+    report = await pull.pull(
+        client,
+        pull.Source(slug=emr.slug, concept_map=concept_map),
+        folder,
+        progress=lambda item: tell(f"{item.type}: {item.resources} read"),
     )
-    return evaluate.Night(
+    landing.prune(folder.parent, keep=tools.settings.keep_landing_runs)
+    return from_pull(report, folder, base_url=emr.base_url, concept_map=concept_map, max_line_bytes=limit)
+
+
+async def _reconcile(
+    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, source: Source, stored: Stored
+) -> Counter[str]:
+    """What happened to our resources in the EMR since we last looked."""
+    counts, seen = reconcile(
+        tools.database,
         emr=emr.slug,
-        as_of=options.as_of,
-        zone=zone,
-        around=Surroundings(parameters, reading.places, reading.unread, reading.refused),
-        planner=lambda view, decisions, known: plan(
+        identifier_base=tools.settings.identifier_base,
+        resources=source.ours(tools.settings.identifier_base),
+        cooloff_days=parameters_of(emr.settings).gx_decline_cooloff_days,
+        now=options.as_of,
+    )
+    if source.pulled:
+        complete = source.replaces - stored.held_back
+        counts["deleted"] = await note_deleted(
+            tools.database, client, emr=emr.slug, complete=complete, seen=seen, now=options.as_of
+        )
+    return counts
+
+
+def _evaluation(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: Tell) -> evaluate.Night:
+    parameters = parameters_of(emr.settings)
+    zone = ZoneInfo(emr.timezone)
+
+    def planner(view: PatientView, decisions: list[Decision], known: list[Known]) -> list[Change]:
+        context = PlanContext(
+            identifier_base=tools.settings.identifier_base,
+            readable=view.holds,
+            write_mode=emr.write_mode,
+            practice=emr.practice or "",
+            owner=emr.owner or "",
+            dq_tasks=parameters.dq_tasks,
+        )
+        return plan(
             emr=context,
-            patient_id=view.patient.id,  # type: ignore[union-attr]
+            patient_id=decisions[0].patient,
             decisions=decisions,
             view=view,
             known=known,
             as_of=options.as_of,
             zone=zone,
-        ),
+        )
+
+    return evaluate.Night(
+        emr=emr.slug,
+        as_of=options.as_of,
+        zone=zone,
+        parameters=parameters,
+        unread=source.unread,
+        refused=source.refused,
+        planner=planner,
         store=_may_write(emr, options),
         progress=tell,
     )
@@ -128,13 +166,9 @@ def _evaluation(
 
 async def _deliver(
     tools: Tools, emr: Any, client: FhirClient, options: NightOptions, tell: Tell
-) -> Delivery:
+) -> Delivery | None:
+    if not _may_write(emr, options):
+        return None
     delivery = Delivery(db=tools.database, client=client, emr=emr.slug, now=options.as_of, progress=tell)
-    try:
-        await delivery.run(max_new=options.max_new)
-    except CmError as error:
-        delivery.stopped_by = str(error)
+    await delivery.run(max_new=options.max_new)
     return delivery
-
-
-__all__ = ["DEFAULT_MAX_NEW", "NightOptions", "Tools", "concept_map_of", "night"]

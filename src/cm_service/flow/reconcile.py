@@ -89,9 +89,7 @@ async def _is_deleted(client: FhirClient, row: Any) -> bool:
 
 
 class _Reconcile:
-    def __init__(
-        self, db: Database, emr: str, base: str, cooloff_days: int, now: dt.datetime
-    ) -> None:
+    def __init__(self, db: Database, emr: str, base: str, cooloff_days: int, now: dt.datetime) -> None:
         self.db, self.emr, self.base = db, emr, base
         self.cooloff = dt.timedelta(days=cooloff_days)
         self.now = now

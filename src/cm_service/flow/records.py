@@ -147,10 +147,7 @@ class Store:
         for who in self.held.keys() - self.visited:
             self._note_absent(who)
         lost = Counter(
-            key.partition("/")[0]
-            for keys in self.missing.values()
-            for key in keys
-            if key not in self.seen
+            key.partition("/")[0] for keys in self.missing.values() for key in keys if key not in self.seen
         )
         held_back = frozenset(
             kind for kind, count in lost.items() if count > max(GUARD_COUNT, GUARD_SHARE * self.before[kind])

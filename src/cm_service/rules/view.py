@@ -49,7 +49,15 @@ class PatientView:
         self._by_type: dict[type[Fact], list[AnyFact]] = {}
         for fact in facts:
             self._by_type.setdefault(type(fact), []).append(fact)
+        self._keys: frozenset[str] | None = None
         self._derived: dict[Callable[..., object], tuple[object, Clock]] = {}
+
+    def holds(self, reference: str) -> bool:
+        """Was the resource `Type/id` read, with this patient or as a shared place?"""
+        if self._keys is None:
+            facts = (fact for group in self._by_type.values() for fact in group)
+            self._keys = frozenset(f"{fact.__struct_config__.tag}/{fact.id}" for fact in facts)
+        return reference in self._keys or reference in self.places
 
     @property
     def incomplete(self) -> frozenset[str]:

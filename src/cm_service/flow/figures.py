@@ -1,0 +1,115 @@
+"""The run's own record: that it began, how it ended, and the figures by which it is judged."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+from cm_service.db import care, ledger, sync
+from cm_service.db.engine import Database
+from cm_service.flow.deliver import Delivery
+from cm_service.flow.records import Stored
+from cm_service.flow.sources import Source
+
+SHOWN_HOLES = 20  # problems quoted in the summary; all of them stand in the table of rejects
+RUNNING, COMPLETE, PARTIAL, FAILED = "running", "complete", "partial", "failed"
+
+
+class Run:
+    """As a context manager: an error inside ends the run as failed and goes on."""
+
+    def __init__(
+        self, db: Database, emr: str, as_of: dt.datetime, source: str, now: Callable[[], dt.datetime]
+    ) -> None:
+        self.db, self.emr, self.now = db, emr, now
+        with db.write() as connection:
+            self.id = sync.start_run(connection, emr=emr, as_of=as_of, started=now(), source=source)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._close(FAILED, {}, {"reason": kind.__name__})
+
+    def end(
+        self,
+        source: Source,
+        stored: Stored,
+        reconciled: Counter[str],
+        judged: Counter[str],
+        delivery: Delivery | None,
+        *,
+        dry: bool,
+        seconds: float,
+    ) -> dict[str, Any]:
+        """The summary of the contract; also kept with the run."""
+        problems = list(_problems(source, stored, delivery))
+        with self.db.read() as connection:
+            outcomes = judged if dry else Counter(care.count_outcomes(connection, self.emr))
+            patients = judged["patients"] if dry else len(care.patients(connection, self.emr))
+            states = ledger.count_states(connection, self.emr)
+        written = delivery.figures if delivery else Counter[str]()
+        figures = {
+            "patients": patients,
+            "evaluated": judged["patients"],
+            "decisions": sum(outcomes[name] for name in ("eligible", "not_eligible", "insufficient_data")),
+            "eligible": outcomes["eligible"],
+            "insufficient_data": outcomes["insufficient_data"],
+            "rejects": len(source.rejects),
+            "holes": sum(reject.is_hole for reject in source.rejects),
+            "changed_records": stored.changed,
+            "removed": stored.removed,
+            **{name: reconciled[name] for name in ("adopted", "changed", "deleted", "declined")},
+            "intents": judged["intents"],
+            "written": written["written"],
+            **{name: states.get(name, 0) for name in ("refused", "unknown", "conflict", "parked", "pending")},
+            "seconds": round(seconds, 2),
+        }
+        status = PARTIAL if problems or figures["unknown"] else COMPLETE
+        self._keep_rejects(source)
+        self._close(status, source.types, figures)
+        head = {"status": status, "emr": self.emr, "run": self.id}
+        return head | figures | {"problems": problems, "types": source.types}
+
+    def _keep_rejects(self, source: Source) -> None:
+        rows = [
+            {
+                "run_id": self.id,
+                "file": reject.file,
+                "line": reject.line,
+                "type": reject.type,
+                "patient_id": reject.patient_id,
+                "reason": reject.reason,
+                "sentence": reject.sentence,
+                "hole": reject.is_hole,
+            }
+            for reject in source.rejects
+        ]
+        with self.db.write() as connection:
+            sync.add_rejects(connection, rows)
+
+    def _close(self, status: str, types: dict[str, Any], figures: dict[str, Any]) -> None:
+        with self.db.write() as connection:
+            sync.end_run(connection, self.id, ended=self.now(), status=status, types=types, figures=figures)
+
+
+def _problems(source: Source, stored: Stored, delivery: Delivery | None) -> Iterator[str]:
+    """What makes a run partial, each in one sentence with its place."""
+    for kind, said in source.types.items():
+        if said["status"] != "complete":
+            yield f"{kind} was not read to its end: {said.get('reason', said['status'])}"
+    holes = [reject for reject in source.rejects if reject.is_hole]
+    for reject in holes[:SHOWN_HOLES]:
+        yield f"{reject.place}: {reject.sentence}"
+    if len(holes) > SHOWN_HOLES:
+        yield f"and {len(holes) - SHOWN_HOLES} more lines that could not be read"
+    for kind in sorted(stored.held_back):
+        yield f"so many {kind} resources are missing that none of them was removed: was a scope lost?"
+    if delivery is not None and delivery.stopped_by:
+        yield f"writing stopped: {delivery.stopped_by}"

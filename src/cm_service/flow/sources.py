@@ -1,0 +1,84 @@
+"""Where a night's facts come from: a pull of the EMR, or a folder that somebody dropped. From here
+on both are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cm_service.flow import landing, sieve
+from cm_service.flow.connection import ConceptMap
+from cm_service.flow.landing import PullReport
+from cm_service.flow.normalise import KINDS, Reject
+from cm_service.flow.ours import Json
+from cm_service.flow.people import Facts
+from cm_service.flow.reconcile import KINDS as OUR_KINDS
+from cm_service.rules.facts import PlaceFact
+
+ALL_TYPES = frozenset(KINDS)
+
+
+class Source(NamedTuple):
+    """One night's reading. `types` says per FHIR type how it was read; `replaces` are the types whose
+    absence means deletion, `unread` those not read to their end, `refused` those the EMR denies."""
+
+    reading: sieve.Reading
+    pulled: bool
+    types: dict[str, Any]
+    replaces: frozenset[str]
+    unread: frozenset[str]
+    refused: frozenset[str]
+
+    def patients(self) -> Iterator[tuple[str, Facts]]:
+        return self.reading.patients()
+
+    @property
+    def places(self) -> Mapping[str, PlaceFact]:
+        return self.reading.places
+
+    @property
+    def holes(self) -> Mapping[str, Iterable[str]]:
+        return self.reading.holes
+
+    @property
+    def rejects(self) -> list[Reject]:
+        return self.reading.rejects
+
+    def ours(self, identifier_base: str) -> Iterator[Json]:
+        """Raw CarePlan, Goal and Task resources that carry an identifier of ours."""
+        return self.reading.containing(f"{identifier_base}/id/", OUR_KINDS)
+
+
+def from_folder(
+    folder: Path, *, base_url: str | None, concept_map: ConceptMap, max_line_bytes: int, full: bool
+) -> Source:
+    """A folder (or one file) of NDJSON or Bundles: adds and updates, and removes only when `full`."""
+    reading = sieve.read_folder(
+        folder, base_url=base_url, concept_map=concept_map, max_line_bytes=max_line_bytes
+    )
+    types = {kind: {"status": "complete", "resources": n} for kind, n in sorted(reading.counts.items())}
+    for kind in reading.unread:
+        types[kind] = {"status": "failed", "reason": "part of its files could not be read"}
+    replaces = ALL_TYPES - reading.unread if full else frozenset()
+    return Source(reading, False, types, replaces, reading.unread, frozenset())
+
+
+def from_pull(
+    report: PullReport, folder: Path, *, base_url: str, concept_map: ConceptMap, max_line_bytes: int
+) -> Source:
+    """What a pull has landed in `folder`."""
+    reading = sieve.read_folder(
+        folder, base_url=base_url, concept_map=concept_map, max_line_bytes=max_line_bytes
+    )
+    complete = report.of_status("complete") - reading.unread
+    refused = report.of_status("refused")
+    types = {kind: _said(item) for kind, item in sorted(report.types.items())}
+    unread = (report.types.keys() - complete - refused) | reading.unread
+    return Source(reading, True, types, complete, frozenset(unread), refused)
+
+
+def _said(item: landing.TypeReport) -> dict[str, Any]:
+    said: dict[str, Any] = {"status": item.status, "pages": item.pages, "resources": item.resources}
+    optional = {"http_status": item.http_status, "reason": item.reason, "notes": item.notes}
+    return said | {name: value for name, value in optional.items() if value}
