@@ -7,6 +7,7 @@ watched value set (`data/context.json`, `data/registry.json`); most patients hav
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -40,6 +41,8 @@ WATCHED = frozenset(
 _WHATEVER_STATUS = frozenset({"frailty", "palliative"})
 _ORDERED = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _STANDING = {Standing.ACTIVE: True, Standing.UNSURE: None}
+_CACHED_CODES = 1 << 16
+_NONE: frozenset[str] = frozenset()
 AnyStatement = ConditionFact | ProcedureFact | EncounterFact | ServiceRequestFact
 
 
@@ -90,17 +93,20 @@ def statements(view: PatientView, clock: Clock) -> Statements:
     """Everything that is stated in a watched value set; ask through `view.derive`."""
     pile = _Pile()
     for condition in view.of(ConditionFact):
-        for name in _names((condition.code,)):
+        for name in _names(condition.code):
             _add_condition(name, condition, pile, view, clock)
     for procedure in view.of(ProcedureFact):
-        if procedure.status == "completed":
-            _add_event(procedure, (procedure.code,), (procedure.end, procedure.start), pile, clock)
+        names = _names(procedure.code)
+        if names and procedure.status == "completed":
+            _add_event(procedure, names, (procedure.end, procedure.start), pile, clock)
     for encounter in view.of(EncounterFact):
-        if encounters.is_finished(encounter) or encounters.is_open(encounter):
-            _add_event(encounter, encounter.types, (encounter.end, encounter.start), pile, clock)
+        names = _NONE.union(*map(_names, encounter.types))
+        if names and (encounters.is_finished(encounter) or encounters.is_open(encounter)):
+            _add_event(encounter, names, (encounter.end, encounter.start), pile, clock)
     for order in view.of(ServiceRequestFact):
-        if order.status in ("active", "completed") and order.intent in _ORDERED:
-            _add_event(order, (order.code,), (order.authored, order.occurrence), pile, clock)
+        names = _names(order.code)
+        if names and order.status in ("active", "completed") and order.intent in _ORDERED:
+            _add_event(order, names, (order.authored, order.occurrence), pile, clock)
     held = {name: tuple(found[key] for key in sorted(found)) for name, found in pile.held.items()}
     return Statements(held, frozenset(pile.future))
 
@@ -129,11 +135,19 @@ def evidence_of(statement: Statement) -> Evidence:
     )
 
 
-def _names(concepts: Iterable[Concept]) -> frozenset[str]:
-    """The watched sets that a resource stands in. Nearly always none, so the way there is short."""
-    found = WATCHED.intersection
-    names = [found(sets_of(coding.system, coding.code)) for concept in concepts for coding in concept.codings]
-    return frozenset[str]().union(*names)
+@lru_cache(maxsize=_CACHED_CODES)
+def _watched(system: str, code: str) -> frozenset[str]:
+    return WATCHED & sets_of(system, code)
+
+
+def _names(concept: Concept) -> frozenset[str]:
+    """The watched sets that a concept stands in. Nearly always none, so the way there is short."""
+    names = _NONE
+    for coding in concept.codings:
+        found = _watched(coding.system, coding.code)
+        if found:
+            names |= found
+    return names
 
 
 def _add_condition(name: str, condition: ConditionFact, pile: _Pile, view: PatientView, clock: Clock) -> None:
@@ -153,15 +167,12 @@ def _seen(name: str, condition: ConditionFact, view: PatientView, clock: Clock) 
 
 def _add_event(
     fact: AnyStatement,
-    concepts: Iterable[Concept],
+    names: frozenset[str],
     dates: tuple[When | None, When | None],
     pile: _Pile,
     clock: Clock,
 ) -> None:
     """`dates`: the one wanted, and the one to take where it is missing or still to come."""
-    names = _names(concepts)
-    if not names:
-        return
     known = [date for date in dates if date is not None]
     past = [date for date in known if not clock.is_future(date)]
     if known and not past:
