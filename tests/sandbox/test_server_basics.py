@@ -174,7 +174,7 @@ def test_if_none_exist_creates_anew_what_a_clinician_deleted(emr: RunningEmr) ->
     assert emr.store.count_identifier("Task", OURS, "t1", ever=True) == 2
 
 
-@pytest.mark.parametrize("condition", ["bogus=1", "", "identifier=", "_count=1"])
+@pytest.mark.parametrize("condition", ["bogus=1", "identifier=new&bogus=1", "", "identifier=", "_count=1"])
 def test_if_none_exist_never_ignores_what_it_does_not_understand(emr: RunningEmr, condition: str) -> None:
     assert emr.post(task(), If_None_Exist=condition).status_code == 400
     assert emr.store.written() == []
