@@ -9,7 +9,7 @@ import pytest
 
 from cm_service.rules.a1c_results import Results, results
 from cm_service.rules.facts import AnyFact, SpecimenFact
-from tests.rules.builders import a1c, at, view, when
+from tests.rules.builders import a1c, at, reading, view, when
 
 
 def found(*facts: AnyFact, as_of: str = "2026-11-22T15:00", **changes: Any) -> Results:
@@ -208,9 +208,9 @@ def test_a_surely_open_pending_result_goes_before_a_newer_vague_one():
     assert answer.pending_open is True
 
 
-@pytest.mark.parametrize(("code", "switch"), [("62388-4", "a1c_accept_jds"), ("97506-0", "a1c_accept_gmi")])
-def test_other_scales_count_only_where_the_practice_wants_them(code: str, switch: str):
-    one = a1c("7.6", code=code)
+@pytest.mark.parametrize(("family", "switch"), [("jds", "a1c_accept_jds"), ("gmi", "a1c_accept_gmi")])
+def test_other_scales_count_only_where_the_practice_wants_them(family: str, switch: str):
+    one = a1c("7.6", reading=reading("7.6", family=family))
     assert found(one) == Results()
     assert newest(one, **{switch: True}) == one.id
 

@@ -15,7 +15,6 @@ from cm_service.rules.clock import Clock, Span, is_later
 from cm_service.rules.dates import Precision, When, date_flags, instant_of
 from cm_service.rules.facts import ObservationFact, Reading, SpecimenFact
 from cm_service.rules.parameters import Parameters
-from cm_service.rules.value_sets import sets_of
 from cm_service.rules.view import PatientView
 
 WINDOW_MONTHS = 24
@@ -75,7 +74,7 @@ def results(view: PatientView, clock: Clock) -> Results:
     """The HbA1c results of a patient; use it through `view.derive`."""
     piles = _Sorted()
     for fact in view.of(ObservationFact):
-        if fact.reading is not None and _is_used(fact, view.parameters):
+        if fact.reading is not None and _is_used(fact.reading, view.parameters):
             _sort(fact, fact.reading, piles, view, clock)
     newest = _newest(piles.usable, clock)
     pending, still_open = _newest_pending(piles, newest)
@@ -91,17 +90,11 @@ def is_newer(one: Result, other: Result | None) -> bool:
     return other is None or is_later(one.span, other.span)
 
 
-def _is_used(fact: ObservationFact, parameters: Parameters) -> bool:
-    """Japanese percent and the glucose management indicator count only where the practice wants them.
-    An Observation that qualifies by a component alone names no HbA1c code of its own."""
-    names = frozenset[str]().union(*(sets_of(coding.system, coding.code) for coding in fact.code.codings))
-    if "hba1c" in names:
-        return True
-    if "hba1c_jds" in names:
+def _is_used(reading: Reading, parameters: Parameters) -> bool:
+    """Japanese percent and the glucose management indicator count only where the practice wants them."""
+    if reading.family == "jds":
         return parameters.a1c_accept_jds
-    if "hba1c_gmi" in names:
-        return parameters.a1c_accept_gmi
-    return True
+    return parameters.a1c_accept_gmi if reading.family == "gmi" else True
 
 
 def _sort(fact: ObservationFact, reading: Reading, piles: _Sorted, view: PatientView, clock: Clock) -> None:
