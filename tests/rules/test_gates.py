@@ -157,6 +157,7 @@ def hospice_visit(**changes: Any) -> AnyFact:
         condition(FULL_CARE, onset="2026-10-01"),
         condition("305911006", recorded="2026-10-01", clinical=""),
         observation("45755-6", effective="2026-10-01", value=concept("373066001")),
+        observation(FULL_CARE, effective="2026-10-01"),
     ],
     ids=lambda fact: f"{type(fact).__name__}-{fact.status if hasattr(fact, 'status') else ''}",
 )
@@ -185,6 +186,7 @@ def test_each_of_these_is_a_sign_of_hospice(sign: AnyFact):
         observation("45755-6", effective="2026-10-01", value=concept("373067005")),
         observation("45755-6", effective="2026-10-01"),
         observation("45755-6", effective="2026-10-01", value=concept("373066001"), status="entered-in-error"),
+        observation(FULL_CARE, effective="2026-10-01", value=concept("373067005")),
         observation("71802-3", effective="2026-10-01", value=concept("373066001")),
     ],
 )

@@ -58,9 +58,7 @@ class Clock:
             low = dt.date.fromordinal(when.low)
             high = low if when.high == when.low else dt.date.fromordinal(when.high)
             return Span(low, high, None, when.precision)
-        instant = instant_of(when, self.zone)
-        day = instant.astimezone(self.zone).date()
-        return Span(day, day, instant, when.precision)
+        return _span_of_time(when, self.zone)
 
     def passed(self, instant: dt.datetime) -> bool:
         """Has `instant` come (as_of >= instant)?"""
@@ -76,9 +74,12 @@ class Clock:
 
     def is_future(self, when: When) -> bool:
         """Dated more than 24 h after as_of (rules.md 0.2: to be ignored, flag `future_date`)."""
-        if when.precision < Precision.LOCAL_TIME and when.low <= self._today.toordinal():
-            return False  # nearly every date of a record: no instant needs to be made
-        return not self.passed(instant_of(when, self.zone) - _DAY)
+        if when.precision < Precision.LOCAL_TIME:
+            if when.low <= self._today.toordinal():
+                return False  # nearly every date of a record: no instant needs to be made
+            return not self.passed(instant_of(when, self.zone) - _DAY)
+        instant = _span_of_time(when, self.zone).instant
+        return instant is not None and not self.passed(instant - _DAY)
 
     def within_days(self, span: Span, days: int) -> bool | None:
         """Did it happen at most `days` local days ago? None when a partial date leaves it open."""
@@ -129,6 +130,13 @@ def _birthday(born: dt.date, years: int) -> dt.date:
     if born.month == 2 and born.day == 29:
         return dt.date(born.year + years, 2, 28) + _DAY
     return born.replace(year=born.year + years)
+
+
+@lru_cache(maxsize=1 << 14)  # one visit dates a dozen resources, and zones are slow
+def _span_of_time(when: When, zone: dt.tzinfo) -> Span:
+    instant = instant_of(when, zone)
+    day = instant.astimezone(zone).date()
+    return Span(day, day, instant, when.precision)
 
 
 @lru_cache(maxsize=1 << 14)  # the same days come up again and again, and months are slow to add

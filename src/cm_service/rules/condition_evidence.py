@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cm_service.rules import encounters, stays, value_sets
 from cm_service.rules.clock import Clock, Span
 from cm_service.rules.condition_codes import LISTED, Coded
-from cm_service.rules.dates import date_flags, instant_of
+from cm_service.rules.dates import When, date_flags, instant_of
 from cm_service.rules.facts import ConditionFact, EncounterFact
 from cm_service.rules.view import PatientView
 
@@ -30,16 +30,13 @@ class Standing(IntEnum):
 
 class Seen(NamedTuple):
     """One Condition as of today. `listed`: of problem-list strength; `explicit`: says active itself;
-    `hospital`: diagnosed in an inpatient or SNF stay; `home`: at a home-health visit; `recorded` and
-    `since` are the dates of 3.3, local days."""
+    `recorded` and `since` are the dates of 3.3, local days."""
 
     fact: ConditionFact
     standing: Standing
     flags: tuple[str, ...] = ()
     listed: bool = False
     explicit: bool = False
-    hospital: bool = False
-    home: bool = False
     recorded: Span | None = None
     since: Span | None = None
 
@@ -123,32 +120,45 @@ def is_over(condition: ConditionFact, clock: Clock) -> bool | None:
 
 
 def _dated(seen: Seen, view: PatientView, clock: Clock) -> Seen:
-    """With its dates and the kind of its encounter."""
-    fact, known = seen.fact, view.derive(visits, clock)
-    encounter = known.by_id.get((fact.encounter or "").rpartition("/")[2]) or known.listing.get(fact.id)
-    start = encounter.start if encounter else None
+    """With its dates; the encounter is looked up only where the Condition itself has none."""
+    fact = seen.fact
+    start = None if fact.recorded else _start(fact, view, clock)
     recorded, since = fact.recorded or start, fact.onset or fact.recorded or start
-    hospital, home = _kind(encounter, view, clock) if encounter else (False, False)
-    used = date_flags(start) if start in (recorded, since) else ()
     return seen._replace(
-        flags=(*seen.flags, *used),
-        hospital=hospital,
-        home=home,
+        flags=(*seen.flags, *date_flags(start)) if start else seen.flags,
         recorded=clock.span(recorded) if recorded else None,
         since=clock.span(since) if since else None,
     )
 
 
-def _kind(encounter: EncounterFact, view: PatientView, clock: Clock) -> tuple[bool, bool]:
-    """(inpatient or SNF stay, home-health visit). Observation counts as outpatient unless it flowed
-    into an admission; home health whose type says hospice is no visit (rules.md 2.1, 2.2)."""
-    word = encounters.class_word(encounter)
-    if word in ("EMER", "OBSENC"):
-        return _was_admitted(encounter, view, clock), False
-    if encounters.is_stay_class(word, short_stay=view.parameters.dis_include_short_stay):
-        return True, False
-    hospice = any(value_sets.in_set("hospice", concept) for concept in encounter.types)
-    return False, word == "HH" and not hospice
+def _start(condition: ConditionFact, view: PatientView, clock: Clock) -> When | None:
+    encounter = encounter_of(condition, view, clock)
+    return encounter.start if encounter else None
+
+
+def encounter_of(condition: ConditionFact, view: PatientView, clock: Clock) -> EncounterFact | None:
+    """The encounter that the Condition names, else the first one that lists it as a diagnosis."""
+    known = view.derive(visits, clock)
+    named = known.by_id.get((condition.encounter or "").rpartition("/")[2])
+    return named or known.listing.get(condition.id)
+
+
+def from_hospital(condition: ConditionFact, view: PatientView, clock: Clock) -> bool:
+    """Diagnosed in an inpatient or SNF stay? Observation and the emergency room count as outpatient
+    unless they flowed into an admission (rules.md 2.2)."""
+    encounter = encounter_of(condition, view, clock)
+    word = encounters.class_word(encounter) if encounter else ""
+    if encounter and word in ("EMER", "OBSENC"):
+        return _was_admitted(encounter, view, clock)
+    return encounters.is_stay_class(word, short_stay=view.parameters.dis_include_short_stay)
+
+
+def from_home_health(condition: ConditionFact, view: PatientView, clock: Clock) -> bool:
+    """Diagnosed at a home-health visit? One whose type says hospice is no visit (rules.md 2.1)."""
+    encounter = encounter_of(condition, view, clock)
+    if encounter is None or encounters.class_word(encounter) != "HH":
+        return False
+    return not any(value_sets.in_set("hospice", concept) for concept in encounter.types)
 
 
 def _was_admitted(encounter: EncounterFact, view: PatientView, clock: Clock) -> bool:

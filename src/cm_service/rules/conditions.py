@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cm_service.rules.clock import Clock, Span
-from cm_service.rules.condition_codes import UNCODED, Coded, Match, coded
-from cm_service.rules.condition_evidence import Seen, Standing, look
+from cm_service.rules import condition_strength as strength
+from cm_service.rules.clock import Clock
+from cm_service.rules.condition_codes import UNCODED, Coded, coded
+from cm_service.rules.condition_evidence import Seen, look
+from cm_service.rules.condition_strength import Item
 from cm_service.rules.decision import Evidence
 from cm_service.rules.facts import ConditionFact
 from cm_service.rules.view import PatientView
 
-_C_MONTHS = 24  # a conditional category is looked for in two years, whatever its reference period
-_C_DAYS = 30
-_OLD_MONTHS = 12
-# These count from one diagnosis of a stay: the year after the event is when it matters.
-_EVENTS = frozenset({"acute_myocardial_infarction", "stroke_tia"})
 # Words of flags.csv that belong to CHR-MULTI alone.
 _CHR_ONLY = frozenset({"abatement_conflict", "coding_conflict"})
 DIABETES = "diabetes"
@@ -51,16 +47,11 @@ class Diabetes(NamedTuple):
     flags: tuple[str, ...]
 
 
-class _Item(NamedTuple):
-    seen: Seen
-    match: Match
-
-
 class _Gathered:
     """What reading the Conditions one by one brings together, by counting group."""
 
     def __init__(self) -> None:
-        self.items: dict[str, list[_Item]] = {}
+        self.items: dict[str, list[Item]] = {}
         self.listed: dict[str, dict[str, ConditionFact]] = {}
         self.notes: dict[str, set[str]] = {}
         self.remission: list[ConditionFact] = []
@@ -73,7 +64,7 @@ class _Gathered:
             if seen.standing:
                 self.listed.setdefault(match.group, {})[seen.fact.id] = seen.fact
         for match in named.matches:
-            self.items.setdefault(match.group, []).append(_Item(seen, match))
+            self.items.setdefault(match.group, []).append(Item(seen, match))
 
 
 def assess(view: PatientView, clock: Clock) -> Assessment:
@@ -83,9 +74,9 @@ def assess(view: PatientView, clock: Clock) -> Assessment:
     persisting: dict[str, Facts] = {}
     for group in sorted(gathered.items):
         items = gathered.items[group]
-        if evidence := [*_regular(items, clock), *_conditional(items, clock)]:
+        if evidence := [*strength.regular(items, view, clock), *strength.conditional(items, view, clock)]:
             counted[group] = _facts(evidence)
-        elif unsure := _persisting(items, clock):
+        elif unsure := strength.persisting(items, view, clock):
             persisting[group] = _facts(unsure)
     possible = {
         group: tuple(held.values()) for group, held in sorted(gathered.listed.items()) if group not in counted
@@ -117,69 +108,7 @@ def _in_remission(condition: ConditionFact, named: Coded, clock: Clock) -> bool:
     return not any(clock.is_future(date) for date in (condition.onset, condition.recorded) if date)
 
 
-def _regular(items: Iterable[_Item], clock: Clock) -> list[_Item]:
-    """Evidence that suffices for Y categories (3.4): the problem list; or within the reference
-    period one diagnosis of a stay or home-health visit, or two on different dates."""
-    active = _active(items, "Y")
-    recent = [i for i in active if not i.seen.listed and _recent(i, i.match.months, clock)]
-    enough = _apart([i.seen.recorded for i in recent], 1)
-    strong = recent if enough else [i for i in recent if i.seen.hospital or i.seen.home]
-    return [*(i for i in active if i.seen.listed), *strong]
-
-
-def _conditional(items: Iterable[_Item], clock: Clock) -> list[_Item]:
-    """Evidence that suffices for C categories (3.2)."""
-    active = _active(items, "C")
-    recent = [i for i in active if _recent(i, _C_MONTHS, clock)]
-    twice = recent if _apart([i.seen.recorded for i in recent], _C_DAYS) else []
-    events = [i for i in active if i.match.category in _EVENTS and i.seen.hospital]
-    return [
-        *(i for i in active if i.seen.listed and _is_old(i, clock)),
-        *twice,
-        *(i for i in events if _recent(i, i.match.months, clock)),
-    ]
-
-
-def _persisting(items: Iterable[_Item], clock: Clock) -> list[_Item]:
-    """What may be there and should be confirmed (3.3, 3.4): Y categories only. A date too vague to
-    decide leaves the question open, so it persists as well."""
-    unsure = [i for i in items if i.match.counts == "Y" and i.seen.standing is Standing.UNSURE]
-    active = _active(items, "Y")
-    old = [i for i in active if i.seen.explicit and _is_old(i, clock) is not False]
-    vague = [i for i in active if _recent(i, i.match.months, clock) is not False]
-    twice = vague if _apart([i.seen.recorded for i in vague], 1) is not False else []
-    once = [i for i in vague if i.seen.hospital or i.seen.home]
-    return [*unsure, *old, *twice, *once]
-
-
-def _active(items: Iterable[_Item], counts: str) -> list[_Item]:
-    return [i for i in items if i.match.counts == counts and i.seen.standing is Standing.ACTIVE]
-
-
-def _recent(item: _Item, months: int, clock: Clock) -> bool | None:
-    recorded = item.seen.recorded
-    return None if recorded is None else clock.within_months(recorded, months)
-
-
-def _is_old(item: _Item, clock: Clock) -> bool | None:
-    since = item.seen.since
-    return None if since is None else clock.months_old(since, _OLD_MONTHS)
-
-
-def _apart(spans: list[Span | None], days: int) -> bool | None:
-    """Do two of these dates lie at least so many days apart? None if unknown or vague dates may."""
-    known = [span for span in spans if span is not None]
-    if len(spans) < 2:
-        return False
-    gap = dt.timedelta(days=days)
-    if known and max(span.low for span in known) - min(span.high for span in known) >= gap:
-        return True
-    if len(known) == len(spans) and max(s.high for s in known) - min(s.low for s in known) < gap:
-        return False
-    return None
-
-
-def _facts(items: Iterable[_Item]) -> Facts:
+def _facts(items: Iterable[Item]) -> Facts:
     held = {item.seen.fact.id: item.seen.fact for item in items}
     return tuple(held[name] for name in sorted(held))
 

@@ -11,6 +11,7 @@ from cm_service.rules.condition_evidence import ACTIVE, is_over
 from cm_service.rules.dates import When, date_flags, instant_of
 from cm_service.rules.decision import Evidence
 from cm_service.rules.facts import (
+    Concept,
     ConditionFact,
     EncounterFact,
     Fact,
@@ -94,7 +95,7 @@ def _signs(view: PatientView, clock: Clock) -> Iterator[Sign]:
             begin = condition.onset or condition.recorded
             yield Sign("Condition", condition, begin, condition.recorded or begin)
     for result in view.of(ObservationFact):
-        if in_set("hospice_mds", result.code) and result.status in _RESULTS and _says_yes(result):
+        if result.status in _RESULTS and _says_hospice(result):
             when = result.effective or result.issued
             yield Sign("Observation", result, when, when)
 
@@ -132,9 +133,16 @@ def _is_so(condition: ConditionFact, clock: Clock) -> bool:
     return condition.verification in ("", "confirmed") and is_over(condition, clock) is not True
 
 
-def _says_yes(result: ObservationFact) -> bool:
-    codings = result.value.codings if result.value else ()
-    return any(normal(coding.system, coding.code) == _YES for coding in codings)
+def _says_hospice(result: ObservationFact) -> bool:
+    """The hospice question of the Minimum Data Set answered with yes, or a hospice finding that
+    nobody answered with something else."""
+    if in_set("hospice_mds", result.code):
+        return result.value is not None and _says_yes(result.value)
+    return in_set("hospice", result.code) and (result.value is None or _says_yes(result.value))
+
+
+def _says_yes(value: Concept) -> bool:
+    return any(normal(coding.system, coding.code) == _YES for coding in value.codings)
 
 
 def _ends(view: PatientView, clock: Clock) -> Iterator[Span]:
