@@ -43,8 +43,8 @@ def serve(
 
 def sandbox(
     personality: Annotated[str, typer.Option(help="Which EMR it behaves like.")] = "generous",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
-    patients: Annotated[int, typer.Option(min=0, help="Size of the synthetic panel.")] = 240,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    patients: Annotated[int, typer.Option(min=116, help="Size of the synthetic panel.")] = 240,
     timezone: Annotated[str, typer.Option(help="The practice's zone.")] = "America/Detroit",
 ) -> None:
     """Serve a FHIR R4 EMR with a synthetic panel, to try the service without an EMR."""
@@ -93,7 +93,7 @@ def openapi() -> None:
 
 def panel(
     folder: Annotated[Path, typer.Argument(help="Where the NDJSON files go.")],
-    patients: Annotated[int, typer.Option(min=1)] = 240,
+    patients: Annotated[int, typer.Option(min=116)] = 240,
     as_of: Annotated[str | None, typer.Option(help="Instant with offset; default now.")] = None,
     timezone: Annotated[str, typer.Option()] = "America/Detroit",
     as_json: Json = False,

@@ -22,11 +22,11 @@ class Run:
     """As a context manager: an error inside ends the run as failed and goes on."""
 
     def __init__(
-        self, db: Database, emr: str, as_of: dt.datetime, source: str, now: Callable[[], dt.datetime]
+        self, db: Database, emr: str, as_of: dt.datetime, source: str, clock: Callable[[], dt.datetime]
     ) -> None:
-        self.db, self.emr, self.now = db, emr, now
+        self.db, self.emr, self.clock = db, emr, clock
         with db.write() as connection:
-            self.id = sync.start_run(connection, emr=emr, as_of=as_of, started=now(), source=source)
+            self.id = sync.start_run(connection, emr=emr, as_of=as_of, started=clock(), source=source)
 
     def __enter__(self) -> Run:
         return self
@@ -96,7 +96,7 @@ class Run:
 
     def _close(self, status: str, types: dict[str, Any], figures: dict[str, Any]) -> None:
         with self.db.write() as connection:
-            sync.end_run(connection, self.id, ended=self.now(), status=status, types=types, figures=figures)
+            sync.end_run(connection, self.id, ended=self.clock(), status=status, types=types, figures=figures)
 
 
 def _problems(source: Source, stored: Stored, delivery: Delivery | None) -> Iterator[str]:

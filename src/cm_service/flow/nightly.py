@@ -38,7 +38,7 @@ class Tools(NamedTuple):
     settings: Settings
     database: Database
     client: Callable[[Any], AbstractAsyncContextManager[FhirClient]]
-    now: Callable[[], dt.datetime]
+    clock: Callable[[], dt.datetime]
 
 
 class NightOptions(NamedTuple):
@@ -63,7 +63,7 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
     with db.read() as connection:
         emr = connections.get_emr(connection, slug)
     kind = "folder" if options.source else "pull"
-    with figures.Run(db, slug, options.as_of, kind, tools.now) as run:
+    with figures.Run(db, slug, options.as_of, kind, tools.clock) as run:
         with db.write() as connection:
             ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
         async with tools.client(emr) as client:
