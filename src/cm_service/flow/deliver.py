@@ -17,6 +17,7 @@ from typing import Any
 from cm_service.db import ledger
 from cm_service.db.engine import Database
 from cm_service.errors import (
+    CmError,
     EmrBusy,
     EmrError,
     EmrRefused,
@@ -145,7 +146,7 @@ class Delivery:
         except EmrUnreachable as error:
             self._move(row, state="pending")
             raise DeliveryStopped(str(error)) from error
-        except EmrError as error:
+        except CmError as error:
             await self._failed(row, error)
         return None
 
@@ -215,7 +216,7 @@ class Delivery:
         text = rawjson.dumps(stored).decode()
         self._move(row, base=text, current=text, version=stored.get("meta", {}).get("versionId"))
 
-    async def _failed(self, row: Any, error: EmrError) -> None:
+    async def _failed(self, row: Any, error: CmError) -> None:
         """Put the row into the state that the error's kind asks for."""
         if isinstance(error, WriteOutcomeUnknown):
             self._move(row, state="unknown", reason=str(error))
