@@ -60,7 +60,7 @@ def assess(view: PatientView, clock: Clock) -> Hospice:
         if sign.begin is None:
             flags.add("undated")
     ended = bool(signs) and any(not _any_after(end, signs, clock) for end in _ends(view, clock))
-    evidence = sorted({_evidence(sign) for sign in signs}, key=lambda e: (e.type, e.id))
+    evidence = sorted({_evidence(sign) for sign in signs}, key=lambda e: (e.type, e.id, e.date))
     return Hospice(bool(signs) and not ended, tuple(sorted(flags)), tuple(evidence))
 
 
@@ -102,25 +102,26 @@ def _signs(view: PatientView, clock: Clock) -> Iterator[Sign]:
 
 def _encounters(view: PatientView, clock: Clock) -> Iterator[Sign]:
     """Being in progress is enough; an end in the future is an expected one and read as absent."""
+    for encounter in _hospice_encounters(view):
+        finished, end = encounters.is_finished(encounter), _past_end(encounter, clock)
+        if finished or encounters.is_open(encounter):
+            begin, goes_on = encounter.start or end, not finished and end is None
+            yield Sign("Encounter", encounter, begin, end or begin, goes_on)
     for encounter in view.of(EncounterFact):
-        finished = encounters.is_finished(encounter)
-        if _is_hospice(encounter):
-            if finished or encounters.is_open(encounter):
-                end = _past_end(encounter, clock)
-                begin, goes_on = encounter.start or end, not finished and end is None
-                yield Sign("Encounter", encounter, begin, end or begin, goes_on)
-        elif finished and encounter.disposition and encounters.disposition(encounter).kind == "hospice":
+        if encounter.disposition is None or not encounters.is_finished(encounter):
+            continue
+        if encounters.disposition(encounter).kind == "hospice":
             sent = _past_end(encounter, clock) or encounter.start
             yield Sign("Encounter", encounter, sent, sent)
+
+
+def _hospice_encounters(view: PatientView) -> list[EncounterFact]:
+    return [e for e in view.of(EncounterFact) for concept in e.types if in_set("hospice", concept)]
 
 
 def _past_end(encounter: EncounterFact, clock: Clock) -> When | None:
     end = encounter.end
     return end if end is not None and clock.passed(instant_of(end, clock.zone)) else None
-
-
-def _is_hospice(encounter: EncounterFact) -> bool:
-    return any(in_set("hospice", concept) for concept in encounter.types)
 
 
 def _is_order(order: ServiceRequestFact) -> bool:
@@ -147,8 +148,8 @@ def _says_yes(value: Concept) -> bool:
 
 def _ends(view: PatientView, clock: Clock) -> Iterator[Span]:
     """Local days on which hospice ended, unless a sign is newer."""
-    for encounter in view.of(EncounterFact):
-        if encounters.is_finished(encounter) and _is_hospice(encounter):
+    for encounter in _hospice_encounters(view):
+        if encounters.is_finished(encounter):
             when = _past_end(encounter, clock) or encounter.start
             if when is not None and encounters.disposition(encounter).kind not in _NO_END:
                 yield clock.span(when)
