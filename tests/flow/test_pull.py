@@ -17,6 +17,7 @@ from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import StaticBearer
 from cm_service.flow.landing import PullReport, TypeReport, load_manifest, prune, run_folder
 from cm_service.flow.pull import Source, pull
+from cm_service.flow.sieve.reading import read_folder
 from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
 from tests.fhir.builders import ask, observation
 from tests.fhir.scripted import (
@@ -115,7 +116,10 @@ def test_a_second_run_does_not_write_into_the_folder_of_the_first(emr: ScriptedE
 
 def test_an_emr_without_any_data_is_read_completely(emr: ScriptedEmr, folder: Path) -> None:
     assert read(emr, folder).complete
-    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+    assert all(path.read_bytes() == b"" for path in folder.glob("*.ndjson"))
+    reading = read_folder(folder, base_url=emr.base, concept_map={}, max_line_bytes=1_000_000)
+    assert list(reading.patients()) == []
+    assert reading.unread == frozenset()
 
 
 def test_progress_is_heard_page_by_page_and_at_the_end(emr: ScriptedEmr, folder: Path) -> None:

@@ -11,8 +11,6 @@ import shutil
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
 
 import msgspec
 
@@ -53,39 +51,32 @@ class PullReport(msgspec.Struct, kw_only=True):
 
 
 class TypeFile:
-    """One NDJSON file, written page by page. A line that came before is not written again: pages
-    that shift and searches that begin anew bring the same resource twice."""
+    """One NDJSON file, written page by page; a type without any resource has an empty one.
+
+    A line that came before is not written again: pages that shift and searches that begin anew
+    bring the same resource twice."""
 
     def __init__(self, folder: Path, type_: str) -> None:
-        self._path = folder / f"{type_}.ndjson"
-        self._file: BinaryIO | None = None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        self._file = os.fdopen(os.open(folder / f"{type_}.ndjson", flags, 0o600), "wb")
         self._written: set[bytes] = set()
 
     def __enter__(self) -> TypeFile:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+    def __exit__(self, *_: object) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
 
     def add(self, lines: Iterable[bytes]) -> int:
         """Append what is new; returns how many lines that were."""
         new = {digest(line): line for line in lines}
         fresh = [line for key, line in new.items() if key not in self._written]
         self._written.update(new)
-        if fresh:
-            file = self._opened()
-            file.writelines(line + b"\n" for line in fresh)
-            file.flush()
+        self._file.writelines(line + b"\n" for line in fresh)
+        self._file.flush()
         return len(fresh)
-
-    def _opened(self) -> BinaryIO:
-        if self._file is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            self._file = os.fdopen(os.open(self._path, flags, 0o600), "wb")
-        return self._file
 
 
 def digest(line: bytes) -> bytes:
