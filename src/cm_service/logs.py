@@ -15,6 +15,8 @@ from structlog.typing import EventDict, WrappedLogger
 ALLOWED = frozenset(
     {
         "event",
+        "what",
+        "bytes",
         "level",
         "timestamp",
         "emr",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from cm_service import logs
 from cm_service.cli import demo, emr, evaluate, ledger, service, sync
+from cm_service.settings import Settings
 
 app = typer.Typer(
     name="cm-service",
@@ -13,6 +15,14 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals hold PHI
     add_completion=False,
 )
+
+
+@app.callback()
+def start() -> None:
+    """Logs go to stderr, by allow-list, before any command runs."""
+    logs.configure(Settings().log_level)
+
+
 app.command()(demo.demo)
 app.command()(evaluate.evaluate)
 app.add_typer(emr.app, name="emr")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import typer
 import uvicorn
 
-from cm_service import __version__, logs, wiring
+from cm_service import __version__, wiring
 from cm_service.api.app import create_app
 from cm_service.cli.output import FAILED, emit, errors_become_exits, people
 from cm_service.errors import CmError
@@ -35,7 +35,6 @@ def serve(
 ) -> None:
     """Serve HTTP: health and the OpenAPI document."""
     settings = Settings()
-    logs.configure(settings.log_level)
     with errors_become_exits(as_json=False):
         database = wiring.open_database(settings)
     uvicorn.run(create_app(database), host=host, port=port, access_log=False, server_header=False)

@@ -33,6 +33,7 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
     facts = finding.facts
     if outcome is not Outcome.ELIGIBLE:
         facts = {key: value for key, value in facts.items() if key != "priority"}
+    stopped = [item for name in reasons for item in gate.evidence.get(name, ())]
     flags = [*finding.flags, *(flag for name in rule.gates for flag in gate.flags.get(name, ()))]
     return Decision(
         patient=patient_id,
@@ -42,7 +43,7 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
         outcome=outcome,
         reasons=reasons,
         flags=unique(flags),
-        evidence=finding.evidence,
+        evidence=[*stopped, *finding.evidence],
         as_of=clock.as_of,
         stable_until=clock.until,
         facts=facts,
