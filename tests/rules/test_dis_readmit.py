@@ -115,6 +115,11 @@ def test_a_stale_new_stay_does_not_hide_a_readmission():
     assert said(ask(RULE, index, forgotten, dis_observation_readmit=True)) == BACK
 
 
+def test_what_happens_inside_an_open_stay_is_no_readmission():
+    facts = running(imp("11-10 10:00")), running(obs("11-15 10:00"))
+    assert said(ask(RULE, *facts, dis_observation_readmit=True)) == NOT
+
+
 def test_an_index_without_a_day_is_insufficient():
     finding = ask(RULE, imp("11-10 10:00"), imp("11-18 10:00", "11-20 10:00"))
     assert said(finding) == (Outcome.INSUFFICIENT_DATA, ["discharge_date_missing"])
@@ -150,6 +155,13 @@ def test_inside_one_stay_the_return_must_come_after_nursing_began():
     first = imp("11-01 10:00", "11-05 10:00", disposition="other-hcf")
     second = imp("11-06 09:00", "11-10 10:00", disposition="snf")
     assert said(ask(RULE, first, second, snf("11-10 11:00", "11-18 10:00"))) == NOT
+
+
+def test_a_same_day_return_from_skilled_nursing_is_no_readmission():
+    nursing = snf("11-01 10:00", "11-20 10:00")
+    first = imp("11-05 10:00", "11-08 09:00")
+    assert said(ask(RULE, nursing, first, imp("11-08 20:00", "11-10 10:00"))) == NOT
+    assert said(ask(RULE, nursing, first, imp("11-09 00:00", "11-10 10:00"))) == BACK
 
 
 def test_several_readmissions_are_listed_and_the_newest_speaks():

@@ -50,6 +50,15 @@ def test_a_stay_or_member_that_ends_later_ends_the_watch():
     assert said(ask(RULE, fact, emer("11-15 10:00", "11-15 12:00"))) == UNSEEN
 
 
+def test_an_open_stay_around_the_sending_member_ends_the_watch():
+    inner = sent("11-11 10:00", "11-22 10:00", part_of="Encounter/outer")
+    assert said(ask(RULE, running(imp("11-10 10:00", id="outer")), inner)) == NOTHING
+
+
+def test_a_skilled_nursing_stay_with_a_vague_end_that_followed_is_not_unseen():
+    assert said(ask(RULE, sent("11-05 10:00", "11-10 10:00"), snf("11-12 10:00", "2026-11"))) == NOTHING
+
+
 def test_sent_from_a_member_that_is_not_the_last_counts_too():
     inner = sent("11-11 10:00", "11-12 10:00", part_of="Encounter/outer")
     outer = imp("11-10 10:00", "11-12 10:00", id="outer", disposition=None)
@@ -78,6 +87,11 @@ def test_a_stale_group_wins_over_an_open_member():
 )
 def test_an_unknown_end_is_insufficient_only_if_setting_or_disposition_fits(fact, outcome):
     assert ask(RULE, fact).outcome is outcome
+
+
+def test_a_stale_stay_whose_last_setting_was_skilled_nursing_is_insufficient():
+    hospital, nursing = running(imp("11-01 10:00")), snf("11-10 10:00", "11-12 10:00")
+    assert said(ask(RULE, hospital, nursing)) == (Outcome.INSUFFICIENT_DATA, ["status_stale"])
 
 
 def test_a_home_discharge_is_nothing_to_watch():

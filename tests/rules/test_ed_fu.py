@@ -163,6 +163,12 @@ def test_a_transfer_from_the_ed_that_arrived_within_two_business_days_is_not_fol
     assert ask(RULE, fact, obs("11-21 10:00", "11-21 20:00")).reasons == ["transfer_unseen"]
 
 
+def test_a_stay_before_the_visit_is_not_where_the_patient_was_sent():
+    stay = imp("11-10 10:00", "11-15 10:00", disposition="aadvice")
+    fact = emer("11-18 08:00", "11-18 10:00", disposition="other-hcf")
+    assert ask(RULE, stay, fact).reasons == ["transfer_unseen"]
+
+
 @pytest.mark.parametrize("code", ["hosp", "exp"])
 def test_hospice_and_death_are_left_to_the_gates(code):
     assert said(ask(RULE, emer("11-20 08:00", "11-20 10:00", disposition=code))) == no("no_stay")

@@ -65,6 +65,10 @@ def test_the_threshold_is_a_parameter():
     assert ask(RULE, *FOUR[1:], ed_freq=3).outcome is Outcome.ELIGIBLE
 
 
+def test_a_visit_dated_tomorrow_does_not_count_today():
+    assert ask(RULE, *FOUR[1:], running(emer("11-23 08:00"))).facts["value"] == 3
+
+
 @pytest.mark.parametrize("status", ["planned", "cancelled", "entered-in-error", "unknown"])
 def test_visits_that_did_not_happen_do_not_count(status):
     assert ask(RULE, *FOUR[1:], emer("09-01 08:00", "09-01 10:00", status=status)).facts["value"] == 3

@@ -72,6 +72,11 @@ def test_a_pair_merged_only_because_the_disposition_is_missing_says_so():
     assert "possible_readmission" not in one(first, related).flags
 
 
+def test_a_part_that_began_before_its_whole_is_related_too():
+    part = imp("11-10 10:00", "11-12 18:00", disposition=None, part_of="Encounter/whole")
+    assert "possible_readmission" not in one(part, imp("11-13 10:00", "11-15 10:00", id="whole")).flags
+
+
 def test_an_ed_visit_within_24_hours_before_an_admission_flows_into_it_without_doubt():
     stay = one(emer("11-12 10:00", "11-12 18:00"), imp("11-13 17:00", "11-15 10:00"))
     assert "possible_readmission" not in stay.flags
@@ -183,6 +188,7 @@ def test_an_end_in_the_future_is_an_expected_discharge():
 
 
 def test_an_end_before_the_start_is_no_end():
+    assert one(imp("11-20", "11-19")).state is State.UNDATED
     assert one(imp("11-20 10:00", "11-19 10:00")).state is State.UNDATED
 
 
@@ -236,6 +242,17 @@ def test_a_forgotten_ed_visit_no_longer_hides_the_discharge():
     assert (stay.state, len(stay.members)) == (State.CLOSED, 1)
 
 
+def test_an_ed_account_that_was_never_closed_is_left_out_after_three_days_whatever_its_end():
+    account = running(emer("11-15 20:00", "11-15 22:00"))
+    assert one(account, imp("11-15 22:00", "11-20 15:00")).state is State.CLOSED
+    assert one(account, imp("11-15 22:00", "11-17 15:00"), as_of="11-18 20:00").state is State.STALE
+
+
+def test_an_undated_member_that_began_last_makes_the_stay_undated_not_stale():
+    first = imp("11-10 10:00", "11-12 10:00", disposition="other-hcf")
+    assert one(first, imp("11-12 11:00")).state is State.UNDATED
+
+
 def test_an_open_member_that_began_last_decides():
     facts = running(emer("11-20 08:00")), obs("11-20 10:00", "11-21 10:00"), running(imp("11-21 09:00"))
     assert one(*facts).state is State.OPEN
@@ -246,6 +263,7 @@ def test_finished_without_end_is_undated_until_a_later_stay_or_ed_visit_begins()
     assert one(first).state is State.UNDATED
     assert history(first, emer("11-15 10:00", "11-15 12:00")).stays[0].state is State.SUPERSEDED
     assert history(first, imp("11-15 10:00", "11-16 12:00")).stays[0].state is State.SUPERSEDED
+    assert history(first, running(emer("11-15 10:00"))).stays[0].state is State.SUPERSEDED
 
 
 def test_a_skilled_nursing_stay_without_end_counts_for_sixty_days_only():
@@ -301,6 +319,7 @@ def dead(*facts, **changes):
 def test_an_expired_disposition_of_any_finished_member_is_a_death():
     assert dead(emer("11-10 10:00", "11-10 12:00", disposition="exp"))
     assert dead(imp("11-10 10:00", "11-12 12:00", disposition="exp"), obs("11-09 10:00", "11-10 12:00"))
+    assert not dead(imp("11-24 10:00", disposition="exp"))  # dated in the future
     assert not dead(running(imp("11-10 10:00", disposition="exp")))
     assert not dead(enc("AMB", "11-10 10:00", "11-10 11:00", disposition="exp"))
 

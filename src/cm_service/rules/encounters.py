@@ -16,6 +16,7 @@ from cm_service.rules.value_sets import SNOMED, load, normal
 OPEN = frozenset({"in-progress", "onleave", "arrived", "triaged"})
 CONTACT = frozenset({"AMB", "VR", "HH", "FLD"})
 ACUTE = frozenset({"IMP", "ACUTE"})
+ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 HL7 = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 # The same two-digit numbers under the names that EMRs, Synthea and claims feeds give them.
@@ -46,7 +47,7 @@ class Disposition(NamedTuple):
 
 
 _CODES = load("encounter_class").rows
-_CLASSES = {(row["system"], row["code"]): row["class"] for row in _CODES if row["element"] == "class"}
+_CLASSES = {row["code"]: row["class"] for row in _CODES if row["element"] == "class"}
 _TYPES = {(row["system"], row["code"]): row["class"] for row in _CODES if row["element"] == "type"}
 _SNF = frozenset((row["system"], row["code"]) for row in _CODES if row["element"] == "snf")
 _STAYS = frozenset(row["class"] for row in _CODES if row["use"] == "stay")
@@ -69,9 +70,8 @@ def class_word(encounter: EncounterFact) -> str:
     """The v3-ActCode class (IMP, EMER, AMB ...): as written, as the practice's concept map says
     (its codings stand last), or else by Encounter.type; "" if unmapped (`dq_class_unmapped`)."""
     for coding in encounter.classes:
-        word = _CLASSES.get((coding.system, coding.code))
-        if word is not None:
-            return word
+        if coding.system == ACT_CODE and coding.code in _CLASSES:
+            return _CLASSES[coding.code]
     for concept in encounter.types:
         for coding in concept.codings:
             word = _TYPES.get(normal(coding.system, coding.code))

@@ -119,7 +119,7 @@ def build(view: PatientView, clock: Clock) -> History:
     linked = any(member.encounter.part_of for member in reading.kept)
     by_id = {e.id: e for e in view.of(EncounterFact)} if linked else {}
     groups = [_group(members, assumed, clock) for members, assumed in connected(reading.kept, by_id)]
-    groups = [_supersede(group, groups, view, clock) for group in groups]
+    groups = [_supersede(group, groups, reading, view, clock) for group in groups]
     stays = tuple(group for group in groups if group.last.is_stay)
     lone = [_alone(member) for member in reading.left_out]
     flowed = [one for one in lone if not one.last.is_stay and _joins(one.last, reading)]
@@ -249,12 +249,13 @@ def _may_end_later(member: Member, end: Span) -> bool:
     return member.end is not None and not member.end.exact and member.end.high >= end.low
 
 
-def _supersede(group: Stay, groups: list[Stay], view: PatientView, clock: Clock) -> Stay:
+def _supersede(group: Stay, groups: list[Stay], reading: Reading, view: PatientView, clock: Clock) -> Stay:
     """An end that is missing counts for 60 days, and until a later stay or ED visit begins."""
     if group.state is not State.UNDATED:
         return group
     last = max((m for m in group.members if m.end is None), key=lambda member: member.first)
-    overtaken = any(other.members[0].first > last.first for other in groups)
+    began = [*(other.members[0].first for other in groups), *(m.first for m in reading.left_out)]
+    overtaken = any(first > last.first for first in began)
     if not overtaken and clock.within_days(last.start, view.parameters.dis_open_max_days):
         return group
     flags = tuple(dict.fromkeys((*group.flags, "status_stale")))
