@@ -35,7 +35,8 @@ def with_plain_references(resources: Iterable[Resource], targets: Iterable[Resou
 
 def load(base_url: str, resources: Iterable[Resource]) -> int:
     """PUT every resource under its own id, in transactions of 100, one after the other: on this server
-    parallel first writes with the same tag or profile collide. Ids of digits only are refused.
+    parallel first writes with the same tag or profile collide. Ids of digits only are refused. `meta` is
+    left out: it comes from another server, and looking up its profiles costs most of the time.
     Returns how many were written; raises httpx.HTTPStatusError when a transaction was refused.
     """
     wanted = list(resources)
@@ -62,7 +63,10 @@ def errors_found_by(base_url: str, resource: Resource) -> list[str]:
 
 def _transaction(batch: list[Resource]) -> Resource:
     entries = [
-        {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+        {
+            "resource": {name: value for name, value in each.items() if name != "meta"},
+            "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"},
+        }
         for each in batch
     ]
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}

@@ -51,7 +51,7 @@ def running(
 
 
 def _tied_to_us(stop: signal.Signals) -> list[str]:
-    # Without this a test run that is itself killed would leave a 1.5 GB server behind.
+    # Without this a test run that is itself killed would leave a server of 1 GB behind.
     if not shutil.which("setpriv"):
         return []
     return ["setpriv", f"--pdeathsig={stop.name.removeprefix('SIG')}", "--"]
