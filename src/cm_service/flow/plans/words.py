@@ -1,0 +1,121 @@
+"""Words for people: dates, numbers, what a flag means to a nurse, why something was withdrawn."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from cm_service.flow.plans.board import local_day
+from cm_service.rules.decision import Decision, Evidence
+
+# Flags that a person must see before calling; the others stay in the decision.
+_NOTES = {
+    "gate_unread": "hospice and consent records cannot be read from this EMR: check the chart first",
+    "unreliable_a1c": "a condition makes HbA1c unreliable here",
+    "newer_unusable_result": "a newer result exists that cannot be read",
+    "persisting_encounter_diagnosis": "rests on an old diagnosis that is still marked active",
+    "single_code_multi_category": "rests on one diagnosis alone: confirm it",
+    "left_against_advice": "left against medical advice",
+    "transfer_unseen": "was sent on, but no later stay is on record",
+    "snf_unseen": "the stay in skilled nursing is not on record",
+    "disposition_missing": "where the patient went is not recorded",
+    "possible_readmission": "may have been two stays",
+    "expired_conflict": "a recorded death is contradicted by later entries",
+    "overdue_at_creation": "the due date had passed when this was raised",
+}
+_REASONS = {
+    "source-entered-in-error": "what it rested on was marked as entered in error",
+    "source-gone": "what it rested on is no longer in the record",
+    "source-changed": "what it rested on was corrected and no longer says so",
+    "superseded": "replaced by a more urgent task about the same matter",
+    "merged": "belongs to another record now",
+    "GX-01": "the patient has died, is no longer a patient here, or was merged",
+    "GX-02": "the patient is in hospice care",
+    "GX-03": "the patient declined",
+    "GX-04": "the patient is too young for this program",
+    "at_target": "the newest result is at target",
+    "no_diabetes": "no diabetes is on record any more",
+    "no_numeric_target": "the patient's goal says that there is no number to reach",
+    "pregnancy_route_to_provider": "the patient is pregnant: the provider decides",
+    "older_adult_very_complex": "no numeric target applies to this patient",
+    "test_recent": "the test has been done",
+    "readmitted": "the patient was admitted again",
+    "stay_open": "the patient is in hospital",
+    "snf_open": "the patient is in skilled nursing",
+    "snf_ended": "the stay in skilled nursing has ended",
+    "resolved": "the record has been put right",
+    "followed_up": "the patient has been seen",
+    "became_stay": "the visit became a hospital stay",
+    "ed_return": "belongs to the transition care that is under way",
+    "planned": "the later stay was planned",
+    "long_term_care": "the patient went to long-term care",
+    "transfer_awaited": "the patient was moved to another facility",
+}
+
+
+def day_text(day: dt.date | None, raw: str = "") -> str:
+    return day.isoformat() if day else raw or "an unknown date"
+
+
+def number(value: Any) -> str:
+    """A fact's number without trailing noise: 9.4, 12."""
+    text = str(value)
+    return text.rstrip("0").rstrip(".") if "." in text and text.endswith("00") else text
+
+
+def decimal(value: Any) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def fact_day(value: Any, zone: dt.tzinfo) -> dt.date | None:
+    """A day of `facts`: a date, or an instant, as object or as text."""
+    if isinstance(value, dt.datetime):
+        return value.astimezone(zone).date()
+    if isinstance(value, dt.date):
+        return value
+    return local_day(value, zone) if isinstance(value, str) else None
+
+
+def fact_instant(value: Any) -> dt.datetime | None:
+    """An instant of `facts`, as object or as text with an offset."""
+    if isinstance(value, str) and value:
+        value = dt.datetime.fromisoformat(value)
+    return value if isinstance(value, dt.datetime) else None
+
+
+def evidence_day(evidence: Evidence, zone: dt.tzinfo) -> str:
+    return day_text(local_day(evidence.date, zone), evidence.date)
+
+
+def evidence_text(evidence: Evidence, zone: dt.tzinfo) -> str:
+    """The short form of one input, without the version: a touched resource is no news."""
+    said = " ".join(part for part in (evidence.value or evidence.raw, evidence.unit) if part)
+    dated = f"on {evidence_day(evidence, zone)}" if evidence.date else ""
+    tail = " ".join(part for part in (said, dated) if part)
+    return f"{source_of(evidence)}: {tail}" if tail else source_of(evidence)
+
+
+def source_of(evidence: Evidence) -> str:
+    return f"{evidence.type}/{evidence.id}"
+
+
+def notes(flags: Iterable[str]) -> str:
+    """What the flags have to say, as an appendix to a description."""
+    shown = [_NOTES[flag] for flag in shown_flags(flags)]
+    return f" ({'; '.join(shown)})" if shown else ""
+
+
+def shown_flags(flags: Iterable[str]) -> list[str]:
+    held = set(flags)
+    return [flag for flag in _NOTES if flag in held]
+
+
+def why(reason: str) -> str:
+    """A reason word with its meaning; the word comes first, so that machines find it, too."""
+    return f"{reason}: {_REASONS[reason]}" if reason in _REASONS else reason or "no longer needed"
+
+
+def groups_text(decision: Decision) -> str:
+    return ", ".join(str(group).replace("_", " ") for group in decision.facts.get("groups", ()))
