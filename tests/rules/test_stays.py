@@ -5,7 +5,7 @@ import pytest
 
 from cm_service.rules import stays
 from cm_service.rules.facts import Coding, Concept
-from cm_service.rules.stays import State
+from cm_service.rules.stay_groups import State
 from tests.rules.builders import observation, view
 from tests.rules.stay_helpers import emer, enc, groups, history, imp, moment, obs, running, snf, stamp
 

@@ -18,7 +18,7 @@ from cm_service.rules.programs.episodes import (
     of_end,
     recent,
 )
-from cm_service.rules.stays import State, Stay
+from cm_service.rules.stay_groups import State, Stay
 from cm_service.rules.view import PatientView
 
 _WINDOW_DAYS = 7

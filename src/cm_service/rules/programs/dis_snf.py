@@ -17,8 +17,9 @@ from cm_service.rules.programs.episodes import (
     of_status,
     recent,
 )
+from cm_service.rules.stay_groups import State, Stay
 from cm_service.rules.stay_members import Member
-from cm_service.rules.stays import History, State, Stay
+from cm_service.rules.stays import History
 from cm_service.rules.view import PatientView
 
 _UNSEEN_DAYS = 30

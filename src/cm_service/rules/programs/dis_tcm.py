@@ -21,7 +21,7 @@ from cm_service.rules.programs.episodes import (
     of_status,
     recent,
 )
-from cm_service.rules.stays import State, Stay
+from cm_service.rules.stay_groups import State, Stay
 from cm_service.rules.view import PatientView
 
 PERIOD_DAYS = 29  # D through D+29

@@ -24,7 +24,8 @@ from cm_service.rules.programs.episodes import (
     of_start,
     of_status,
 )
-from cm_service.rules.stays import History, State, Stay
+from cm_service.rules.stay_groups import State, Stay
+from cm_service.rules.stays import History
 from cm_service.rules.value_sets import in_set
 from cm_service.rules.view import PatientView
 

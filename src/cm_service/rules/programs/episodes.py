@@ -10,8 +10,9 @@ import msgspec
 
 from cm_service.rules.clock import Clock
 from cm_service.rules.decision import Evidence, Finding, Outcome, unique
+from cm_service.rules.stay_groups import State, Stay
 from cm_service.rules.stay_members import Member
-from cm_service.rules.stays import History, State, Stay
+from cm_service.rules.stays import History
 
 LOOK_BACK_DAYS = 60  # how far back the discharge and follow-up rules look for anything odd
 _ONE_DAY = dt.timedelta(days=1)
