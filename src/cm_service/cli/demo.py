@@ -18,6 +18,7 @@ from cm_service.db import care, connections, ledger
 from cm_service.db.engine import Database
 from cm_service.flow import ours
 from cm_service.flow.nightly import NightOptions, Tools, night
+from cm_service.rules.decision import unique
 from cm_service.rules.words import in_words
 from cm_service.sandbox import panel, server
 from cm_service.sandbox.store import Store
@@ -113,7 +114,7 @@ def _show_written(database: Database, show: int) -> None:
     for row in tasks[:show]:
         task = json.loads(row.wanted)
         line = json.loads(decisions[row.patient_id][row.rule].line)
-        why = f"{task['description']} ({in_words([*line['reasons'], *line['flags']])})"
+        why = f"{task['description']} [{in_words(line['reasons'])}]"
         plans = ", ".join(
             f"{kinds[row.patient_id, kind]} {kind}" for kind in ours.CLOSED if kinds[row.patient_id, kind]
         )
@@ -136,7 +137,7 @@ def _show_doubts(database: Database, show: int) -> None:
     doubts.sort(key=lambda line: (line["rule"], line["patient"]))
     table = Table("patient", "rule", "cannot be told because", title="Who could not be judged")
     for line in doubts[:show]:
-        table.add_row(line["patient"], line["rule"], in_words([*line["reasons"], *line["flags"]]))
+        table.add_row(line["patient"], line["rule"], in_words(unique([*line["reasons"], *line["flags"]])))
     people.print(table)
     if len(doubts) > show:
         people.print(f"... and {len(doubts) - show} more")

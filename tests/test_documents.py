@@ -1,0 +1,73 @@
+"""What is written down stays true: settings, commands, OpenAPI, migrations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from typer.testing import CliRunner
+
+from cm_service.cli import app
+from cm_service.db.engine import Database
+from cm_service.db.tables import Base
+from cm_service.rules.registry import RULES
+from cm_service.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def settings_table() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = f"`{field.default}`" if str(field.default) else "empty"
+        rows.append(f"| `CM_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    listed = README.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
+    assert listed == settings_table()
+
+
+def test_the_readme_lists_every_rule() -> None:
+    assert [rule.id for rule in RULES if f"| {rule.id} |" not in README] == []
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    assert "make demo" in README and "make test" in README
+
+
+def test_the_openapi_document_is_the_one_that_the_service_makes() -> None:
+    written = json.loads((ROOT / "openapi" / "cm_service.json").read_text())
+    made = json.loads(CliRunner().invoke(app, ["openapi"]).stdout)
+    assert written == made, "run `make openapi`"
+
+
+def test_every_command_has_help() -> None:
+    runner = CliRunner()
+    for command in (
+        *([name] for name in ("demo", "evaluate", "sync", "emr", "ledger", "serve", "sandbox")),
+        *([name] for name in ("migrate", "doctor", "openapi", "panel")),
+        *(["emr", name] for name in ("add", "list", "set", "check")),
+        ["sync", "status"],
+        ["ledger", "list"],
+    ):
+        answer = runner.invoke(app, [*command, "--help"])
+        assert answer.exit_code == 0, command
+        assert "Usage" in answer.output
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        drift = compare_metadata(context, Base.metadata)
+    assert [change for change in drift if not _is_alembics_own(change)] == []
+
+
+def _is_alembics_own(change: object) -> bool:
+    table = change[1] if isinstance(change, tuple) else None
+    return isinstance(table, sa.Table) and table.name == "alembic_version"
