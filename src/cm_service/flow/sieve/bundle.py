@@ -1,0 +1,75 @@
+"""One Bundle in memory: what a chart opening and CDS Hooks have in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cm_service.fhir.rawjson import dumps
+from cm_service.fhir.values import References
+from cm_service.flow.normalise import Normaliser, Reject
+from cm_service.flow.normalisers import plans
+from cm_service.flow.normalisers.used_codes import ConceptMap
+from cm_service.flow.sieve.bases import own_base
+from cm_service.flow.sieve.bundles import read_entries
+from cm_service.flow.sieve.gather import Failed, Row, add_holes, gather
+from cm_service.rules.facts import AnyFact, PlaceFact
+
+
+class BundleReading(NamedTuple):
+    """Facts by patient and `Type/id`. `line` of a reject is the number of its entry."""
+
+    patients: dict[str, dict[str, AnyFact]]
+    places: dict[str, PlaceFact]
+    rejects: list[Reject]
+    holes: dict[str, frozenset[str]]
+
+
+def read_bundle(
+    bundle: bytes | Mapping[str, Any], *, base_url: str | None = None, concept_map: ConceptMap | None = None
+) -> BundleReading:
+    """A Bundle (or one resource) as text or parsed. Without `base_url` the base that prevails in it is
+    its own."""
+    entries = read_entries(bundle if isinstance(bundle, bytes) else dumps(bundle))
+    rows = [Row(str(number), Normaliser.kind_of(line), "", line, False) for number, line in entries.lines]
+    owners = [Normaliser.owner_of(row.line, row.type) for row in rows]
+    base = base_url or own_base([(owner, 1) for owner in owners if owner], entries.bases)
+    normaliser = Normaliser(References(base, _conditional(rows)), concept_map)
+    references = normaliser.context.references
+    rejects = [fault.reject(references) for fault in entries.faults]
+    patients: dict[str, dict[str, AnyFact]] = {}
+    places: dict[str, PlaceFact] = {}
+    for owner, lines in _by_owner(rows, owners, references).items():
+        found = gather(lines, normaliser, owner=owner)
+        rejects.extend(map(_numbered, found.failed))
+        if owner is None:
+            places.update((key, fact) for key, fact in found.facts.items() if isinstance(fact, PlaceFact))
+        else:
+            patients[owner] = found.facts
+    holes: dict[str, frozenset[str]] = {}
+    add_holes(holes, rejects)
+    return BundleReading(patients, places, rejects, holes)
+
+
+def _conditional(rows: Iterable[Row]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in rows:
+        if row.type in plans.PLACES:
+            found.update(plans.conditional(row.line))
+    return found
+
+
+def _by_owner(
+    rows: list[Row], owners: list[str | None], references: References
+) -> dict[str | None, list[Row]]:
+    """Lines by patient, results last; None holds those that nobody owns."""
+    sorted_rows: dict[str | None, list[Row]] = {}
+    for row, owner in sorted(zip(rows, owners, strict=True), key=lambda pair: pair[0].type == "Observation"):
+        sorted_rows.setdefault(references.patient(owner), []).append(row)
+    return sorted_rows
+
+
+def _numbered(failed: Failed) -> Reject:
+    return msgspec.structs.replace(failed.reject, line=int(failed.row.path))

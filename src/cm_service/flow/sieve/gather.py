@@ -1,0 +1,82 @@
+"""One patient's lines become that patient's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from cm_service.flow.normalise import Normalised, Normaliser, Reject, hole, missing_types
+from cm_service.flow.sieve.versions import newest
+from cm_service.rules import encounters
+from cm_service.rules.facts import AnyFact, EncounterFact
+
+
+class Row(NamedTuple):
+    """One line to read. `path` says where it stands; `twice`: an element occurs twice at its top level."""
+
+    path: str
+    type: str
+    id: str
+    line: str | bytes
+    twice: bool
+
+
+class Failed(NamedTuple):
+    """A line, or a part of it, that the normaliser rejected."""
+
+    reject: Reject
+    row: Row
+
+
+class Gathered(NamedTuple):
+    facts: dict[str, AnyFact]
+    failed: list[Failed]
+
+
+def gather(rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None) -> Gathered:
+    """Facts by `Type/id` of lines that all belong to `owner` (None: to nobody). Results must come last:
+    which of them count depends on whether somebody wrote that the patient died."""
+    versions: dict[str, list[AnyFact]] = {}
+    failed: list[Failed] = []
+    normaliser.context.every_result = False
+    for row in rows:
+        found = _twice(row) if row.twice else normaliser.read(row.line, kind=row.type)
+        if isinstance(found, Normalised) and found.patient_id != owner:
+            found = _twice(row)  # the first and the last of two equal elements name different patients
+        if isinstance(found, Reject):
+            failed.append(Failed(_owned(found, owner), row))
+        elif found is not None:
+            versions.setdefault(found.key, []).append(found.fact)
+            failed.extend(Failed(reject, row) for reject in found.rejects)
+            normaliser.context.every_result = normaliser.context.every_result or _says_died(found.fact)
+    facts = {key: held[0] if len(held) == 1 else newest(held) for key, held in versions.items()}
+    return Gathered(facts, failed)
+
+
+def add_holes(holes: dict[str, frozenset[str]], rejects: Iterable[Reject]) -> None:
+    """Note which types each patient's record may miss some of."""
+    for reject in rejects:
+        if reject.is_hole and reject.patient_id is not None:
+            holes[reject.patient_id] = holes.get(reject.patient_id, frozenset()) | reject.types
+
+
+def _owned(reject: Reject, owner: str | None) -> Reject:
+    return reject if owner is None else msgspec.structs.replace(reject, patient_id=owner)
+
+
+def _twice(row: Row) -> Reject:
+    """Two readers of such a line may see two different resources."""
+    note = hole("duplicate_key")
+    return Reject(
+        type=row.type,
+        id=row.id or None,
+        reason=note.reason,
+        sentence=note.sentence,
+        types=missing_types(row.type),
+    )
+
+
+def _says_died(fact: AnyFact) -> bool:
+    return isinstance(fact, EncounterFact) and encounters.disposition(fact).kind == "expired"

@@ -1,0 +1,233 @@
+"""The columnar half of reading: DuckDB keeps the lines that any rule can use, in their order.
+
+Lines are read as text, not with DuckDB's NDJSON reader: that one fails a whole scan on one long
+line and turns a bad line into NULL without its place. A delimiter that JSON never holds raw makes
+each line one column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cm_service.fhir.resource_types import RESOURCE_TYPES
+from cm_service.flow.normalise import KINDS, OWNED, PLACES
+from cm_service.flow.normalisers.used_codes import (
+    ORDER_SETS,
+    RESULT_SETS,
+    ConceptMap,
+    pattern,
+    pattern_of_death,
+)
+from cm_service.flow.sieve.files import LineFile
+from cm_service.flow.sieve.gather import Row
+
+_FETCH = 5000  # rows: large enough to be quick, small enough to stay out of the way
+_SMALLEST_BUFFER = 20_000_001  # bytes; DuckDB reads fastest with about this much
+_NAMED = 200  # patients; a longer list of names costs more than parsing every line
+_MISTAKE = "entered-in-error"
+_BY_CODE = {"Observation": RESULT_SETS, "Procedure": ORDER_SETS, "ServiceRequest": ORDER_SETS}
+
+def _list(texts: Iterable[str], brackets: str = "()") -> str:
+    return brackets[0] + ", ".join(map(_text, texts)) + brackets[1]
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+# All paths in one call, so that a line is parsed once; NULL where the line is no JSON.
+_HEAD = """try(json_extract_string(line, ['$.resourceType', '$.id', '$.subject.reference',
+    '$.patient.reference', '$.for.reference']))"""
+_OWNER = """CASE head[1] WHEN 'Patient' THEN 'Patient/' || head[2] WHEN 'Consent' THEN head[4]
+    WHEN 'Task' THEN head[5] WHEN 'Appointment' THEN list_filter(
+        json_extract_string(line, '$.participant[*].actor.reference'),
+        lambda actor: contains(actor, 'Patient/'))[1]
+    ELSE head[3] END"""
+# What cannot become a fact; only types that rules read need an id and an owner. CASE asks in this
+# order, where AND and OR would not: the dear questions are for the few lines that come so far.
+_FAULT = f"""CASE WHEN head IS NULL THEN CASE WHEN trim(line) <> '' THEN 'malformed_json' END
+    WHEN head[1] IS NULL OR head[1] = 'Bundle' THEN 'wrong_type'
+    WHEN CASE promised WHEN '' THEN head[1] NOT IN {_list(sorted(RESOURCE_TYPES))}
+         ELSE head[1] <> promised END THEN 'wrong_type'
+    WHEN head[1] NOT IN {_list(KINDS)} THEN NULL
+    WHEN coalesce(head[2], '') = '' THEN 'no_id'
+    WHEN ref IS NULL AND head[1] NOT IN {_list(PLACES)} THEN 'no_subject' END"""
+_ROW = "path, type, id, line, len(json_keys(line)) <> len(list_distinct(json_keys(line)))"
+
+
+class Scan:
+    """One scan of prepared files. Everything that it keeps is in the table `landed`, whose rowid is
+    the order of the lines."""
+
+    def __init__(self, files: list[LineFile], *, work: Path, limit: int, concept_map: ConceptMap) -> None:
+        self._files, self._limit, self._concept_map = files, limit, concept_map
+        self._connection = duckdb.connect(
+            config={"temp_directory": str(work), "allow_unsigned_extensions": "false"}
+        )
+        self._paths = [str(file.path) for file in files]
+        promised = [file.promised for file in files]
+        self._run(
+            "CREATE TABLE files AS SELECT unnest(?) AS path, unnest(?) AS promised", self._paths, promised
+        )
+        if files:
+            self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), paths=self._paths)}")
+        else:
+            self._run("CREATE TABLE landed (path TEXT, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT)")
+        self._add_results_of_the_dying()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # --- what is in it
+
+    def faults(self) -> list[tuple[str, str, str]]:
+        """(path, reason, line) of the lines that nothing can be made of."""
+        return self._run(
+            "SELECT path, fault, line FROM landed WHERE fault IS NOT NULL ORDER BY rowid"
+        ).fetchall()
+
+    def unreadable(self) -> dict[str, list[int]]:
+        """Line numbers, by path, that DuckDB itself could not read (no UTF-8). They may be off where
+        lines end in CRLF."""
+        found: dict[str, list[int]] = {}
+        rows = self._run(
+            "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+        )
+        for path, line in rows.fetchall():
+            found.setdefault(path, []).append(line)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Kept lines by type."""
+        return dict(
+            self._run("SELECT type, count(*) FROM landed WHERE fault IS NULL GROUP BY type").fetchall()
+        )
+
+    def owners(self) -> list[tuple[str, int]]:
+        """Every reference to a patient as written, and how many lines have it."""
+        return self._run(
+            """SELECT ref, count(*) FROM landed WHERE fault IS NULL AND ref IS NOT NULL AND type <> 'Patient'
+               GROUP BY ref"""
+        ).fetchall()
+
+    def patients(self) -> list[str]:
+        return [
+            id
+            for (id,) in self._run(
+                "SELECT DISTINCT id FROM landed WHERE fault IS NULL AND type = 'Patient'"
+            ).fetchall()
+        ]
+
+    def rows(self, where: str, *values: Any) -> Iterator[Row]:
+        """Landed lines in their order; `where` is SQL of this package, never input."""
+        return map(
+            Row._make,
+            self._stream(
+                f"SELECT {_ROW} FROM landed WHERE fault IS NULL AND {where} ORDER BY rowid", *values
+            ),
+        )
+
+    def containing(self, text: str, types: Iterable[str]) -> Iterator[str]:
+        """The JSON text of landed resources of these types that contain a text anywhere."""
+        query = """SELECT line FROM landed
+            WHERE fault IS NULL AND list_contains(?, type) AND contains(line, ?) ORDER BY rowid"""
+        return (line for (line,) in self._stream(query, list(types), text))
+
+    def unowned(self) -> Iterator[Row]:
+        """Lines whose reference means no patient of this EMR."""
+        query = f"""SELECT {_ROW} FROM landed ANTI JOIN owner USING (ref)
+            WHERE fault IS NULL AND type IN {_list(OWNED)} ORDER BY landed.rowid"""
+        return map(Row._make, self._stream(query))
+
+    # --- by patient
+
+    def assign(self, patients: dict[str, str]) -> None:
+        """Say which patient each reference means."""
+        self._run(
+            "CREATE OR REPLACE TABLE owner AS SELECT unnest(?) AS ref, unnest(?) AS patient",
+            list(patients),
+            list(patients.values()),
+        )
+
+    def torn(self) -> list[tuple[str, str]]:
+        """(type, id) of resources that came under more than one patient."""
+        return self._run(
+            """SELECT type, id FROM landed JOIN owner USING (ref) WHERE fault IS NULL
+               GROUP BY type, id HAVING count(DISTINCT patient) > 1"""
+        ).fetchall()
+
+    def by_patient(self) -> Iterator[tuple[str, Row]]:
+        """(patient id, line), patient by patient, in the order of the lines; results come last."""
+        query = f"""SELECT patient, {_ROW} FROM landed JOIN owner USING (ref) WHERE fault IS NULL
+            ORDER BY patient, type = 'Observation', landed.rowid"""
+        return ((row[0], Row._make(row[1:])) for row in self._stream(query))
+
+    # --- SQL
+
+    def _wanted(self) -> str:
+        keys = [f"WHEN '{kind}' THEN regexp_matches(line, {_text(self._pattern(kind))})" for kind in _BY_CODE]
+        whole = _list(KINDS.keys() - _BY_CODE.keys())
+        return f"fault IS NOT NULL OR CASE type {' '.join(keys)} ELSE type IN {whole} END"
+
+    def _pattern(self, kind: str) -> str:
+        codes = pattern(_BY_CODE[kind], self._concept_map)
+        return f'{codes}|"{_MISTAKE}"'
+
+    def _select(self, wanted: str, *, paths: list[str], naming: str = "true") -> str:
+        size = self._limit + 16  # longer lines have been taken out before
+        return f"""
+            SELECT path, type, id, ref, fault, line FROM (
+                SELECT *, {_FAULT} AS fault FROM (
+                    SELECT path, promised, line, head, head[1] AS type, head[2] AS id, {_OWNER} AS ref FROM (
+                        SELECT filename, line, {_HEAD} AS head
+                        FROM read_csv({_list(paths, "[]")}, auto_detect=false, header=false,
+                            columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', escape='', new_line='\\n',
+                            strict_mode=false, max_line_size={size}, buffer_size={max(size, _SMALLEST_BUFFER)},
+                            compression='none', filename=true, ignore_errors=true, store_rejects=true,
+                            rejects_limit=0)
+                        WHERE line IS NOT NULL AND {naming})
+                    JOIN files ON path = filename))
+            WHERE {wanted}"""
+
+    def _add_results_of_the_dying(self) -> None:
+        """Any later result disbelieves a death (rules.md 2.4), so for patients with an expired
+        disposition Observations of every code are kept. Nearly no folder has such a patient."""
+        codes = pattern_of_death(self._concept_map)
+        dying = self._run(
+            f"""SELECT DISTINCT ref FROM landed WHERE fault IS NULL AND type = 'Encounter' AND ref IS NOT NULL
+                AND CASE WHEN contains(line, '"dischargeDisposition"')
+                    THEN regexp_matches(line, {_text(codes)}) END"""
+        ).fetchall()
+        paths = [str(file.path) for file in self._files if file.promised in ("", "Observation")]
+        if not dying or not paths:
+            return
+        refs, known = [ref for (ref,) in dying], _text(self._pattern("Observation"))
+        names = "|".join(re.escape(ref.rpartition("/")[2]) for ref in refs[:_NAMED])
+        self._scan(
+            "INSERT INTO landed "
+            + self._select(
+                "fault IS NULL AND type = 'Observation'"
+                f" AND ref IN {_list(refs)} AND NOT regexp_matches(line, {known})",
+                paths=paths,
+                naming="true" if len(refs) > _NAMED else f"regexp_matches(line, {_text(names)})",
+            )
+        )
+
+    def _scan(self, query: str) -> None:
+        """Pushed down through our projections, a filter would parse every line several times."""
+        self._run("SET disabled_optimizers = 'filter_pushdown'")
+        self._run(query)
+        self._run("RESET disabled_optimizers")
+
+    def _run(self, query: str, *values: Any) -> duckdb.DuckDBPyConnection:
+        return self._connection.execute(query, list(values) or None)
+
+    def _stream(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        cursor = self._connection.cursor().execute(query, list(values) or None)
+        while rows := cursor.fetchmany(_FETCH):
+            yield from rows

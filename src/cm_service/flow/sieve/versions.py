@@ -1,0 +1,36 @@
+"""Several versions of one resource in the input: which one speaks (rules.md 0.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from cm_service.rules.dates import Precision
+from cm_service.rules.facts import AnyFact
+
+
+def newest(versions: Sequence[AnyFact]) -> AnyFact:
+    """The newest meta.lastUpdated, then the highest numeric versionId; where neither orders them the
+    later line, with the flag `duplicate_version`. The same content twice is one. `versions` stand
+    in the order of their lines."""
+    left = list(versions)
+    for order in (_updated, _version):
+        keys = [order(fact) for fact in left]
+        if None not in keys:
+            best = max(key for key in keys if key is not None)
+            left = [fact for fact, key in zip(left, keys, strict=True) if key == best]
+    last = left[-1]
+    if all(fact == last for fact in left):
+        return last
+    return msgspec.structs.replace(last, flags=(*last.flags, "duplicate_version"))
+
+
+def _updated(fact: AnyFact) -> int | None:
+    when = fact.updated
+    return when.low if when is not None and when.precision == Precision.INSTANT else None
+
+
+def _version(fact: AnyFact) -> int | None:
+    text = fact.version
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
