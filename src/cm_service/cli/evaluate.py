@@ -36,7 +36,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """One NDJSON line per patient and rule on stdout; exit 3 when the input has holes."""
-    with errors_become_exits(as_json=False):
+    with errors_become_exits(as_json=False, stdout_is_data=True):
         moment, zone = wiring.instant(as_of), wiring.zone(timezone)
         rules = _rules(rule)
         pairs = dict(_pair(text) for text in settings or ())

@@ -1,4 +1,7 @@
-"""What the commands say: machines read stdout, people read stderr; exit codes 0, 1, 2, 3."""
+"""What the commands say, and exit codes 0, 1, 2, 3.
+
+Where stdout is for machines (`--json`, `evaluate`), everything for people goes to stderr.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from cm_service.errors import BadInput, Busy, CmError, Lost
 
 COMPLETE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
 people = Console(stderr=True, highlight=False)
+_errors = Console(stderr=True, highlight=False)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
@@ -24,12 +28,13 @@ def emit(answer: Any) -> None:
 
 
 @contextmanager
-def errors_become_exits(as_json: bool) -> Iterator[None]:
+def errors_become_exits(as_json: bool, *, stdout_is_data: bool = False) -> Iterator[None]:
     """Our own errors end as one clear sentence and the right exit code; others keep their trace."""
+    people.stderr = as_json or stdout_is_data
     try:
         yield
     except CmError as error:
-        people.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        _errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
         if as_json:
             emit({"status": "failed", "reason": reason(error), "error": str(error)})
         raise typer.Exit(USAGE if isinstance(error, BadInput | Lost) else FAILED) from error
