@@ -29,8 +29,10 @@ class BadInput(CmError):
     advice = Advice.TELL
 
 
-class NothingToRead(BadInput):
-    """An empty or missing folder: never the same as "nothing changed"."""
+class NothingToRead(CmError):
+    """A folder without input: never the same as "nothing changed"."""
+
+    advice = Advice.TELL
 
 
 class Misconfigured(CmError):

@@ -26,7 +26,9 @@ SHOWN = 20
 
 
 def evaluate(
-    source: Annotated[Path, typer.Option("--from", help="Folder of *.ndjson[.gz] or Bundles, or one file.")],
+    source: Annotated[
+        Path, typer.Option("--from", exists=True, help="Folder of *.ndjson[.gz] or Bundles, or one file.")
+    ],
     timezone: Annotated[str, typer.Option(help="The practice's IANA zone.")],
     as_of: Annotated[str | None, typer.Option(help="Instant with offset; default now.")] = None,
     patient: Annotated[str | None, typer.Option(help="Only this Patient id.")] = None,

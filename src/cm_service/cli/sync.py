@@ -35,7 +35,8 @@ def run(
     context: typer.Context,
     emr: Annotated[str | None, typer.Option(help="Only this EMR.")] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Folder of *.ndjson[.gz] or Bundles in place of a pull.")
+        Path | None,
+        typer.Option("--from", exists=True, help="Folder of NDJSON or Bundles in place of a pull."),
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="Instant with offset; default now.")] = None,
     full: Annotated[bool, typer.Option(help="With --from: what is not in the folder is gone.")] = False,
