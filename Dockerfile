@@ -18,7 +18,8 @@ COPY migrations /opt/app/migrations
 COPY src /opt/app/src
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable /opt/app \
  && python3 -m compileall -q /opt/app/src \
- && useradd --uid 10001 --user-group --home-dir /var/lib/cm-service --create-home cm-service
+ && useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/cm-service cm-service \
+ && install --directory --owner=cm-service --group=cm-service --mode=0700 /var/lib/cm-service
 
 USER 10001:10001
 WORKDIR /var/lib/cm-service
