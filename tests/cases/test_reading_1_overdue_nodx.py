@@ -11,13 +11,6 @@ from tests.cases.tables import Case, Json, case, check, decide_together
 DM = (patient(), diabetes())
 # days before 2026-11-22
 D92, D93, D183, D184 = "2026-08-22", "2026-08-21", "2026-05-23", "2026-05-22"
-    "2026-11-08",
-    "2026-11-07",
-    "2026-08-22",
-    "2026-08-21",
-    "2026-05-23",
-    "2026-05-22",
-)
 D400, TWO_YEARS, OVER_TWO_YEARS = "2025-10-18", "2024-11-22", "2024-11-21"
 ABSENT = concept("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown")
 
