@@ -102,6 +102,7 @@ class References:
         self.base_url = base_url.rstrip("/") if base_url else None
         self.conditional = conditional or {}
         self._keys: dict[str, str | None] = {}
+        self._patients: dict[str, str | None] = {}
 
     def key(self, reference: str | None) -> str | None:
         """`Type/id`. A conditional reference that nothing resolves stays as it is; None for contained,
@@ -136,5 +137,12 @@ class References:
 
     def patient(self, reference: str | None) -> str | None:
         """The id of the Patient that is meant, None if no Patient of this EMR is."""
-        kind, _, name = (self.key(reference) or "").partition("/")
-        return name if kind == "Patient" and name else None
+        if not reference:
+            return None
+        try:
+            return self._patients[reference]
+        except KeyError:
+            kind, _, name = (self.key(reference) or "").partition("/")
+            if len(self._patients) > _CACHED:
+                self._patients.clear()
+            return self._patients.setdefault(reference, name if kind == "Patient" and name else None)

@@ -16,13 +16,28 @@ from cm_service.fhir import values
 from cm_service.fhir.rawjson import dumps
 from cm_service.fhir.resource_types import RESOURCE_TYPES
 from cm_service.flow.normalisers import care, people, plans, results
-from cm_service.flow.normalisers.context import Context, Kind
+from cm_service.flow.normalisers.context import Context, Kind, Note
 from cm_service.flow.normalisers.used_codes import ConceptMap
 from cm_service.rules.facts import AnyFact
 
 OWNED: dict[str, Kind] = {**people.KINDS, **care.KINDS, **results.KINDS, **plans.KINDS}
-KINDS: dict[str, Kind] = {**OWNED, **plans.PLACES}
+PLACES: dict[str, Kind] = plans.PLACES  # shared between patients
+KINDS: dict[str, Kind] = {**OWNED, **PLACES}
 _HEAD = msgspec.json.Decoder(values.Resource)
+
+SENTENCES = {
+    "malformed_json": "no JSON: cut or damaged, or nested too deeply",
+    "not_utf8": "the line is no UTF-8",
+    "line_too_long": "the line is longer than the limit",
+    "gzip_broken": "the gzip file is cut or damaged: what stood behind this line is not known",
+    "wrong_type": "the resourceType is missing, none of FHIR R4, or not the one that the file name promises",
+    "no_id": f"the resource has no id (or one of more than {values.MAX_ID} characters)",
+    "no_subject": "the resource does not say whose it is (no readable subject)",
+    "duplicate_key": "an element occurs twice, so the resource means two things",
+    "not_a_bundle": "the file holds neither a resource nor a Bundle",
+    "no_resource": "the entry of the Bundle holds no resource",
+    "outcome_error": "the server put an error in place of a resource",
+}
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,13 +64,13 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Normalised(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact with its owner. `patient_id` is None for places, which patients share. `holes` are the
-    references of the resource that lead to other servers: the fact stands without them."""
+    """A fact with its owner. `patient_id` is None for places, which patients share. `rejects` are parts
+    of the resource that could not be used: the fact stands without them."""
 
     key: str
     fact: AnyFact
     patient_id: str | None
-    holes: tuple[Reject, ...] = ()
+    rejects: tuple[Reject, ...] = ()
 
 
 class Normaliser:
@@ -76,84 +91,82 @@ class Normaliser:
             kind = kind or _HEAD.decode(text).resource_type
             reader = KINDS.get(kind)
             if reader is None:
-                return None if kind in RESOURCE_TYPES else _wrong_type()
+                return None if kind in RESOURCE_TYPES else _reject("", None, None, hole("wrong_type"))
             raw = reader.decoder.decode(text)
             return self._normalise(raw, kind, reader)
         except (ValueError, RecursionError) as error:
             return _unreadable(kind or "", error)
+
+    @staticmethod
+    def kind_of(text: bytes | str) -> str:
+        """The resourceType, "" where it cannot be told."""
+        try:
+            return _HEAD.decode(text).resource_type
+        except (ValueError, RecursionError):
+            return ""
+
+    @staticmethod
+    def owner_of(text: bytes | str, kind: str) -> str | None:
+        """The reference to the patient as written, None where there is none."""
+        reader = OWNED.get(kind)
+        try:
+            return reader.owner(reader.decoder.decode(text)) if reader else None
+        except (ValueError, RecursionError):
+            return None
 
     def _normalise(self, raw: Any, kind: str, reader: Kind) -> Normalised | Reject | None:
         context = self.context
         owner = reader.owner(raw)
         patient_id = context.references.patient(owner) if owner else None
         if raw.resource_type != kind:
-            return _twice(kind, raw.id, patient_id)
+            return _reject(kind, raw.id, patient_id, hole("duplicate_key"))
         if not values.is_id(raw.id):
-            return _no_id(kind, patient_id)
+            return _reject(kind, None, patient_id, hole("no_id"))
         if patient_id is None and kind in OWNED:
             return self._no_owner(kind, raw.id, owner)
-        context.elsewhere.clear()
+        context.notes.clear()
         fact = reader.build(raw, context)
         if fact is None:
             return None
-        holes = tuple(_elsewhere(kind, raw.id, patient_id, path) for path in context.elsewhere)
-        return Normalised(key=f"{kind}/{raw.id}", fact=fact, patient_id=patient_id, holes=holes)
+        rejects = tuple(_reject(kind, raw.id, patient_id, note) for note in context.notes)
+        return Normalised(key=f"{kind}/{raw.id}", fact=fact, patient_id=patient_id, rejects=rejects)
 
     def _no_owner(self, kind: str, name: str, owner: str | None) -> Reject:
-        if self.context.references.is_elsewhere(owner):
-            return _elsewhere(kind, name, None, "the subject")
-        other = (self.context.references.key(owner) or "").partition("/")[0]
+        references = self.context.references
+        if references.is_elsewhere(owner):
+            note = Note("foreign_reference", f"the subject of the {kind} is on another server", is_hole=True)
+            return _reject(kind, name, None, note)
+        other = (references.key(owner) or "").partition("/")[0]
         if other in RESOURCE_TYPES and other != "Patient":
-            sentence = f"the {kind} is about a {other}, not about a patient"
-            return Reject(type=kind, id=name, reason="not_a_patient", sentence=sentence, is_hole=False)
-        sentence = f"the {kind} does not say whose it is (no readable subject)"
-        return Reject(type=kind, id=name, reason="no_subject", sentence=sentence, types=frozenset({kind}))
+            return _reject(kind, name, None, Note("not_a_patient", f"the {kind} is about a {other}"))
+        return _reject(kind, name, None, hole("no_subject"))
 
 
-def _wrong_type() -> Reject:
-    sentence = "the resourceType is missing or none of FHIR R4"
-    return Reject(type="", reason="wrong_type", sentence=sentence)
+def hole(reason: str) -> Note:
+    """One of the reasons for which a whole line is lost."""
+    return Note(reason, SENTENCES[reason], is_hole=True)
 
 
 def _unreadable(kind: str, error: Exception) -> Reject:
     """msgspec names places and types in its errors, never values."""
     if isinstance(error, msgspec.ValidationError):
-        sentence = f"the {kind or 'resource'} is no FHIR R4 ({error})"
-        return Reject(type=kind, reason="not_fhir", sentence=sentence, types=_types(kind))
-    why = "nested too deeply" if isinstance(error, RecursionError) else "cut or damaged"
-    return Reject(type=kind, reason="malformed_json", sentence=f"no JSON: {why}", types=_types(kind))
+        return _reject(kind, None, None, Note("not_fhir", f"no FHIR R4 {kind} ({error})", is_hole=True))
+    return _reject(kind, None, None, hole("malformed_json"))
 
 
-def _types(kind: str) -> frozenset[str]:
-    return frozenset({kind}) if kind else frozenset()
-
-
-def _twice(kind: str, name: str | None, patient_id: str | None) -> Reject:
-    sentence = "an element occurs twice, so the resource means two things"
+def _reject(kind: str, name: str | None, patient_id: str | None, note: Note) -> Reject:
     return Reject(
         type=kind,
         id=name,
         patient_id=patient_id,
-        reason="duplicate_key",
-        sentence=sentence,
-        types=_types(kind),
+        reason=note.reason,
+        sentence=note.sentence,
+        is_hole=note.is_hole,
+        types=missing_types(kind) if note.is_hole else frozenset(),
     )
 
 
-def _no_id(kind: str, patient_id: str | None) -> Reject:
-    sentence = f"the {kind} has no id (or one of more than {values.MAX_ID} characters)"
-    return Reject(
-        type=kind, patient_id=patient_id, reason="no_id", sentence=sentence, types=frozenset({kind})
-    )
-
-
-def _elsewhere(kind: str, name: str, patient_id: str | None, path: str) -> Reject:
-    sentence = f"{path} of the {kind} points to another server"
-    return Reject(
-        type=kind,
-        id=name,
-        patient_id=patient_id,
-        reason="foreign_reference",
-        sentence=sentence,
-        types=frozenset({kind}),
-    )
+def missing_types(*named: str) -> frozenset[str]:
+    """What a record may lack when a line of these types ("" for unknown) is lost."""
+    known = frozenset(name for name in named if name)
+    return known & KINDS.keys() if known else frozenset(OWNED)

@@ -38,6 +38,9 @@ class Precision(IntEnum):
     INSTANT = 5
 
 
+_INSTANT = int(Precision.INSTANT)
+
+
 class When(msgspec.Struct, frozen=True, array_like=True):
     """One FHIR date[Time]. `low` and `high` are proleptic ordinals of the first and last day for
     precision YEAR to DAY; microseconds since 1970-01-01T00:00 for LOCAL_TIME (wall clock) and
@@ -93,18 +96,16 @@ def _days(raw: str, precision: Precision, first: dt.date, last: dt.date) -> When
 
 def _parse_usual(raw: str) -> When | None:
     """The usual shapes; None for every other, legal or not."""
-    if not (raw[10] == "T" and raw[4] == raw[7] == "-" and raw[13] == raw[16] == ":" and raw.isascii()):
-        return None
-    if "," in raw or raw[19] not in "Z.+-" or not (raw[-1] == "Z" or raw[-3] == ":"):
+    if raw[4:17:3] != "--T::" or raw[19] not in "Z.+-" or not (raw[-1] == "Z" or raw[-3] == ":"):
         return None
     try:
         moment = dt.datetime.fromisoformat(raw)
     except ValueError:
         return None  # a leap second, or no date at all: the slower way tells them apart
-    if moment.tzinfo is None:
+    if moment.tzinfo is None or not _FIRST.year <= moment.year <= _LAST.year:
         return None
-    since = min(max((moment - _EPOCH) // _MICROSECOND, _FIRST_MICRO), _LAST_MICRO)
-    return When(raw, Precision.INSTANT, since, since)
+    since = (moment - _EPOCH) // _MICROSECOND
+    return When(raw, _INSTANT, since, since)
 
 
 def _parse_time(raw: str) -> When:

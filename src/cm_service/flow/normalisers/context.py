@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Required, TypedDict
 
 import msgspec
 
@@ -19,13 +18,12 @@ _CONCEPTS = msgspec.json.Decoder(list[values.CodeableConcept])
 _CODING = msgspec.json.Decoder(values.Coding)
 _CACHED = 50_000  # CodeableConcepts repeat; those that do not must not fill the memory
 _EMPTY = (b"", b"null")
-_parse_when = lru_cache(maxsize=8192)(parse_when)  # onset, recordedDate and encounter often coincide
 
 
-class Head(TypedDict):
+class Head(TypedDict, total=False):
     """Keyword arguments that every fact takes."""
 
-    id: str
+    id: Required[str]
     version: str | None
     updated: When | None
     security: tuple[str, ...]
@@ -40,23 +38,36 @@ class Kind(NamedTuple):
     owner: Callable[[Any], str | None]
 
 
+class Note(NamedTuple):
+    """Something in a resource that could not be used, although the resource could."""
+
+    reason: str
+    sentence: str
+    is_hole: bool = False
+
+
 class Context:
-    """One run's or one request's settings for reading. `findings` counts what was odd but readable;
-    `elsewhere` collects the elements of the current resource that point to other servers."""
+    """One run's or one request's settings for reading. `findings` counts what was odd but readable and
+    `bare` resources without version, date and labels; `notes` collects what could not be used, for
+    the resource at hand."""
 
     def __init__(self, references: values.References, concept_map: ConceptMap | None = None) -> None:
         self.references = references
         self.concept_map = concept_map or {}
         self.findings: Counter[str] = Counter()
-        self.elsewhere: list[str] = []
+        self.bare = 0
+        self.notes: list[Note] = []
         self.every_result = False  # keep Observations of any code: they may contradict a death
         self._concepts: dict[bytes, tuple[Concept, ...]] = {}
+        self._dates: dict[str, When] = {}  # onset, recordedDate and encounter often coincide
 
     # --- codes
 
     def concept(self, raw: msgspec.Raw) -> Concept:
         """A CodeableConcept; an empty one where the element is missing."""
-        return self._read(bytes(raw), self._one_concept)[0]
+        text = bytes(raw)
+        found = self._concepts.get(text)
+        return found[0] if found else self._keep(text, self._one_concept(text))[0]
 
     def given(self, raw: msgspec.Raw) -> Concept | None:
         """A CodeableConcept, None where the element is missing."""
@@ -65,12 +76,18 @@ class Context:
     def concepts(self, raw: msgspec.Raw) -> tuple[Concept, ...]:
         """A list of CodeableConcepts."""
         text = bytes(raw)
-        return () if text in _EMPTY else self._read(text, self._many_concepts)
+        if text in _EMPTY:
+            return ()
+        found = self._concepts.get(text)
+        return found if found is not None else self._keep(text, self._many_concepts(text))
 
     def coding(self, raw: msgspec.Raw) -> tuple[Coding, ...]:
         """A single Coding, followed by what the concept map makes of it."""
         text = bytes(raw)
-        return () if text in _EMPTY else self._read(b"c" + text, self._lone_coding)[0].codings
+        if text in _EMPTY:
+            return ()
+        found = self._concepts.get(b"c" + text)
+        return (found or self._keep(b"c" + text, self._lone_coding(text)))[0].codings
 
     def coded(self, concept: Concept) -> Concept:
         """The concept that a rule will match by its code; text alone goes to the unmapped report."""
@@ -78,13 +95,11 @@ class Context:
             self.findings["unmapped_code"] += 1
         return concept
 
-    def _read(self, text: bytes, read: Callable[[bytes], tuple[Concept, ...]]) -> tuple[Concept, ...]:
-        found = self._concepts.get(text)
-        if found is None:
-            if len(self._concepts) > _CACHED:
-                self._concepts.clear()
-            found = self._concepts[text] = read(text)
-        return found
+    def _keep(self, text: bytes, read: tuple[Concept, ...]) -> tuple[Concept, ...]:
+        if len(self._concepts) > _CACHED:
+            self._concepts.clear()
+        self._concepts[text] = read
+        return read
 
     def _one_concept(self, text: bytes) -> tuple[Concept, ...]:
         return (Concept() if text in _EMPTY else self._mapped(_CONCEPT.decode(text)),)
@@ -93,7 +108,7 @@ class Context:
         return tuple(self._mapped(one) for one in _CONCEPTS.decode(text))
 
     def _lone_coding(self, text: bytes) -> tuple[Concept, ...]:
-        return (self._mapped(values.CodeableConcept([_CODING.decode(text[1:])])),)
+        return (self._mapped(values.CodeableConcept([_CODING.decode(text)])),)
 
     def _mapped(self, raw: values.CodeableConcept) -> Concept:
         codings = [
@@ -114,13 +129,21 @@ class Context:
         """A date, dateTime or instant; None where it is missing or unreadable."""
         if raw is None:
             return None
+        found = self._dates.get(raw)
+        return found if found is not None else self._parsed(raw)
+
+    def _parsed(self, raw: str) -> When | None:
         try:
-            found = _parse_when(raw)
+            found = parse_when(raw)
         except ValueError:
-            self.findings["bad_date"] += 1
+            self.notes.append(Note("bad_date", "a date is none that FHIR knows"))
             return None
         if found.is_partial:
             self.findings["partial_date"] += 1
+        else:
+            if len(self._dates) > _CACHED:
+                self._dates.clear()
+            self._dates[raw] = found
         return found
 
     def start(self, period: values.Period | None) -> When | None:
@@ -138,20 +161,19 @@ class Context:
             return None
         found = self.references.key(text)
         if found is None and self.references.is_elsewhere(text):
-            self.elsewhere.append(path)
+            self.notes.append(Note("foreign_reference", f"{path} points to another server", is_hole=True))
         return found
 
     # --- what every resource has
 
     def head(self, resource: values.Resource) -> Head:
         meta = resource.meta
-        if meta is None or meta.last_updated is None:
-            self.findings["no_last_updated"] += 1
-        if meta is None:
-            return Head(id=resource.id or "", version=None, updated=None, security=())
+        if meta is None or (meta.last_updated is None and meta.version_id is None and not meta.security):
+            self.bare += 1
+            return {"id": resource.id or ""}
         labels = tuple(f"{label.system or ''}|{label.code or ''}" for label in meta.security or ())
         updated = self.when(meta.last_updated)
-        return Head(id=resource.id or "", version=meta.version_id, updated=updated, security=labels)
+        return {"id": resource.id or "", "version": meta.version_id, "updated": updated, "security": labels}
 
 
 def tokens(identifiers: Iterable[values.Identifier] | None) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ _COMPARATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "≤": "<=", "≥": 
 _TEXT = re.compile(
     r"^\s*([<>]=?|≤|≥)?\s*(\d{1,3}(?:[.,]\d{1,2})?)\s*(%|mmol/mol)?\s*\(?(?:H|HH|L|LL|A)?\)?\s*$", re.ASCII
 )
+_WORDS = frozenset(HBA1C_SETS)
 _ANNOTATION = re.compile(r"\{[^}]*\}")
 # What laboratories write behind the unit: "% of total Hgb", "mmol/mol Hb", "% (NGSP)".
 _OF_HAEMOGLOBIN = r"(?:[\s.,()]|of|total|hba1c|a1c|hb|hgb|ha?emoglobin|ngsp|dcct)*"
@@ -52,11 +53,8 @@ class Written(NamedTuple):
 
 def families(concept: Concept) -> frozenset[str]:
     """The kinds of HbA1c code among the codings; empty if the concept is none."""
-    found: set[str] = set()
-    for coding in concept.codings:
-        words = sets_of(coding.system, coding.code)
-        found.update(family for word, family in HBA1C_SETS.items() if word in words)
-    return frozenset(found)
+    words = [_WORDS & sets_of(coding.system, coding.code) for coding in concept.codings]
+    return frozenset(HBA1C_SETS[word] for found in words for word in found)
 
 
 def from_quantity(quantity: Quantity, kinds: Iterable[str], path: str) -> Value | None:

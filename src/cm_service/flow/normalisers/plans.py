@@ -91,9 +91,7 @@ def _target(raw: GoalTarget, index: int, context: Context) -> tuple[Target, tupl
     return target, tuple(flag for value in numbers.values() if value for flag in value.flags)
 
 
-def _number(
-    quantity: values.Quantity | None, kinds: frozenset[str], path: str
-) -> hba1c.Value | None:
+def _number(quantity: values.Quantity | None, kinds: frozenset[str], path: str) -> hba1c.Value | None:
     if quantity is None or not kinds:
         return None
     return hba1c.from_quantity(quantity, kinds, path) or hba1c.unusable("non_numeric", kinds, path=path)
@@ -119,6 +117,26 @@ def task(raw: Task, context: Context) -> TaskFact:
 
 def place(raw: Place, context: Context) -> PlaceFact:
     return PlaceFact(**context.head(raw), name=raw.name or "", types=context.concepts(raw.type))
+
+
+class _Identified(msgspec.Struct, rename="camel", gc=False):
+    resource_type: str = ""
+    id: str | None = None
+    identifier: list[values.Identifier] | None = None
+
+
+_IDENTIFIED = msgspec.json.Decoder(_Identified)
+
+
+def conditional(text: bytes | str) -> dict[str, str]:
+    """The conditional references (`Location?identifier=system|value`) that mean this resource; empty
+    for what cannot be read, since reading it will say so."""
+    try:
+        raw = _IDENTIFIED.decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    name = f"{raw.resource_type}/{raw.id}"
+    return {f"{raw.resource_type}?identifier={token}": name for token in tokens(raw.identifier)}
 
 
 KINDS = {

@@ -10,7 +10,7 @@ import msgspec
 from cm_service.fhir import values
 from cm_service.fhir.values import NOTHING, is_given
 from cm_service.flow.normalisers import hba1c
-from cm_service.flow.normalisers.context import Context, Kind, subject
+from cm_service.flow.normalisers.context import Context, Kind, Note, subject
 from cm_service.flow.normalisers.hba1c import Value
 from cm_service.flow.normalisers.used_codes import RESULT_SETS
 from cm_service.rules.dates import When
@@ -71,7 +71,7 @@ def observation(raw: Observation, context: Context) -> ObservationFact | None:
     if found is None and not (_is_used(code) or raw.status == _MISTAKE or context.every_result):
         return None
     if found is not None and found.reading.why:
-        context.findings[found.reading.why] += 1
+        context.notes.append(Note(found.reading.why, "the HbA1c value cannot be used"))
     return ObservationFact(
         **context.head(raw),
         status=raw.status or "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from cm_service.rules.value_sets import ICD10CM, codes_of, sets_of
+from cm_service.rules.value_sets import ICD10CM, codes_of, load, sets_of
 
 HBA1C_SETS = {  # word of the set -> Reading.family, the one that decides first
     "hba1c_percent": "percent",
@@ -24,6 +24,13 @@ ORDER_SETS = frozenset(
 )
 Code = tuple[str, str]
 ConceptMap = Mapping[Code, tuple[Code, ...]]
+
+
+def pattern_of_death(concept_map: ConceptMap) -> str:
+    """The same for codes by which an Encounter says that the patient died."""
+    codes = {row["code"] for row in load("discharge_disposition").rows if row["class"] == "expired"}
+    local = {code for (_, code), targets in concept_map.items() if any(to in codes for _, to in targets)}
+    return '"\\s*(?:' + "|".join(sorted(map(re.escape, codes | local))) + ')\\s*"'
 
 
 def pattern(words: Iterable[str], concept_map: ConceptMap) -> str:

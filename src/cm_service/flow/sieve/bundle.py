@@ -33,7 +33,7 @@ def read_bundle(
     """A Bundle (or one resource) as text or parsed. Without `base_url` the base that prevails in it is
     its own."""
     entries = read_entries(bundle if isinstance(bundle, bytes) else dumps(bundle))
-    rows = [Row(str(number), Normaliser.kind_of(line), "", line, False) for number, line in entries.lines]
+    rows = [Row(number, Normaliser.kind_of(line), line, False) for number, line in entries.lines]
     owners = [Normaliser.owner_of(row.line, row.type) for row in rows]
     base = base_url or own_base([(owner, 1) for owner in owners if owner], entries.bases)
     normaliser = Normaliser(References(base, _conditional(rows)), concept_map)
@@ -72,4 +72,4 @@ def _by_owner(
 
 
 def _numbered(failed: Failed) -> Reject:
-    return msgspec.structs.replace(failed.reject, line=int(failed.row.path))
+    return msgspec.structs.replace(failed.reject, line=failed.row.place)

@@ -14,11 +14,11 @@ from cm_service.rules.facts import AnyFact, EncounterFact
 
 
 class Row(NamedTuple):
-    """One line to read. `path` says where it stands; `twice`: an element occurs twice at its top level."""
+    """One line to read. `place` is the number of its file, or of its entry in a Bundle; `twice`: an
+    element occurs twice at its top level."""
 
-    path: str
+    place: int
     type: str
-    id: str
     line: str | bytes
     twice: bool
 
@@ -71,7 +71,6 @@ def _twice(row: Row) -> Reject:
     note = hole("duplicate_key")
     return Reject(
         type=row.type,
-        id=row.id or None,
         reason=note.reason,
         sentence=note.sentence,
         types=missing_types(row.type),

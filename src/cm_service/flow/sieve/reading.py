@@ -32,7 +32,7 @@ class _Lost(NamedTuple):
     """A reject whose line number is looked up when somebody asks."""
 
     reject: Reject
-    path: str
+    file: int
     key: int
 
 
@@ -49,7 +49,7 @@ class Reading:
         self, prepared: Prepared, scan: Scan, *, base_url: str | None, concept_map: ConceptMap, limit: int
     ) -> None:
         self._scan, self._limit = scan, limit
-        self._files = {str(file.path): file for file in prepared.files}
+        self._files = prepared.files
         owners = scan.owners()
         base = base_url or own_base(owners, prepared.bases)
         self.references = References(base, self._conditional())
@@ -66,7 +66,8 @@ class Reading:
 
     @property
     def findings(self) -> Counter[str]:
-        return self._normaliser.context.findings
+        context = self._normaliser.context
+        return context.findings + Counter(no_meta=context.bare)
 
     def patients(self) -> Iterator[tuple[str, dict[str, AnyFact]]]:
         """(patient id, facts by `Type/id`), in the order of the ids."""
@@ -140,9 +141,9 @@ class Reading:
             rejects.append(reject)
             if reject.is_hole:
                 text = row.line.encode() if isinstance(row.line, str) else row.line
-                self._lost.append(_Lost(reject, row.path, key_of(text)))
+                self._lost.append(_Lost(reject, row.place, key_of(text)))
             else:  # its type and id are enough to find it, and there may be many
-                name = self._files[row.path].name
+                name = self._files[row.place].name
                 self._known.append(msgspec.structs.replace(reject, file=name))
         add_holes(self.holes, rejects)
 
@@ -152,15 +153,16 @@ class Reading:
         known += [fault.reject(self.references) for fault in self._not_utf8()]
         add_holes(self.holes, known)
         self._known.extend(known)
-        for path, reason, line in self._scan.faults():
-            file, text = self._files[path], line.encode()
+        for number, reason, line in self._scan.faults():
+            file, text = self._files[number], line.encode()
             reject = Fault(reason, file.name, 0, file.promised, text).reject(self.references)
-            self._lost.append(_Lost(reject, path, key_of(text)))
+            self._lost.append(_Lost(reject, number, key_of(text)))
             add_holes(self.holes, [reject])
 
     def _not_utf8(self) -> Iterator[Fault]:
+        files = {str(file.path): file for file in self._files}
         for path, numbers in self._scan.unreadable().items():
-            file = self._files[path]
+            file = files[path]
             with open_lines(file.path) as lines:
                 found = list(not_utf8(lines, self._limit))
             for line in found:
@@ -170,11 +172,11 @@ class Reading:
                 yield Fault("malformed_json", file.name, number, file.promised)
 
     def _located(self) -> Iterator[Reject]:
-        by_path: dict[str, list[_Lost]] = {}
+        by_file: dict[int, list[_Lost]] = {}
         for lost in self._lost:
-            by_path.setdefault(lost.path, []).append(lost)
-        for path, held in by_path.items():
-            yield from _placed(self._files[path], held, self._limit)
+            by_file.setdefault(lost.file, []).append(lost)
+        for number, held in by_file.items():
+            yield from _placed(self._files[number], held, self._limit)
 
 
 def _is_version(fact: AnyFact, best: AnyFact) -> bool:

@@ -32,6 +32,7 @@ _NAMED = 200  # patients; a longer list of names costs more than parsing every l
 _MISTAKE = "entered-in-error"
 _BY_CODE = {"Observation": RESULT_SETS, "Procedure": ORDER_SETS, "ServiceRequest": ORDER_SETS}
 
+
 def _list(texts: Iterable[str], brackets: str = "()") -> str:
     return brackets[0] + ", ".join(map(_text, texts)) + brackets[1]
 
@@ -41,23 +42,23 @@ def _text(text: str) -> str:
 
 
 # All paths in one call, so that a line is parsed once; NULL where the line is no JSON.
-_HEAD = """try(json_extract_string(line, ['$.resourceType', '$.id', '$.subject.reference',
-    '$.patient.reference', '$.for.reference']))"""
-_OWNER = """CASE head[1] WHEN 'Patient' THEN 'Patient/' || head[2] WHEN 'Consent' THEN head[4]
-    WHEN 'Task' THEN head[5] WHEN 'Appointment' THEN list_filter(
-        json_extract_string(line, '$.participant[*].actor.reference'),
+_HEAD = "try(json_extract_string(line, ['$.resourceType', '$.id', '$.subject.reference']))"
+_OWNER = """CASE type WHEN 'Patient' THEN 'Patient/' || id
+    WHEN 'Consent' THEN json_extract_string(line, '$.patient.reference')
+    WHEN 'Task' THEN json_extract_string(line, '$.for.reference')
+    WHEN 'Appointment' THEN list_filter(json_extract_string(line, '$.participant[*].actor.reference'),
         lambda actor: contains(actor, 'Patient/'))[1]
-    ELSE head[3] END"""
+    ELSE subject END"""
 # What cannot become a fact; only types that rules read need an id and an owner. CASE asks in this
-# order, where AND and OR would not: the dear questions are for the few lines that come so far.
+# order, where AND and OR would not.
 _FAULT = f"""CASE WHEN head IS NULL THEN CASE WHEN trim(line) <> '' THEN 'malformed_json' END
-    WHEN head[1] IS NULL OR head[1] = 'Bundle' THEN 'wrong_type'
-    WHEN CASE promised WHEN '' THEN head[1] NOT IN {_list(sorted(RESOURCE_TYPES))}
-         ELSE head[1] <> promised END THEN 'wrong_type'
-    WHEN head[1] NOT IN {_list(KINDS)} THEN NULL
-    WHEN coalesce(head[2], '') = '' THEN 'no_id'
-    WHEN ref IS NULL AND head[1] NOT IN {_list(PLACES)} THEN 'no_subject' END"""
-_ROW = "path, type, id, line, len(json_keys(line)) <> len(list_distinct(json_keys(line)))"
+    WHEN type IS NULL OR type = 'Bundle' THEN 'wrong_type'
+    WHEN CASE promised WHEN '' THEN type NOT IN {_list(sorted(RESOURCE_TYPES))}
+         ELSE type <> promised END THEN 'wrong_type'
+    WHEN type NOT IN {_list(KINDS)} THEN NULL
+    WHEN coalesce(id, '') = '' THEN 'no_id'
+    WHEN ref IS NULL AND type NOT IN {_list(PLACES)} THEN 'no_subject' END"""
+_ROW = "file, type, line, len(json_keys(line)) <> len(list_distinct(json_keys(line)))"
 
 
 class Scan:
@@ -72,12 +73,17 @@ class Scan:
         self._paths = [str(file.path) for file in files]
         promised = [file.promised for file in files]
         self._run(
-            "CREATE TABLE files AS SELECT unnest(?) AS path, unnest(?) AS promised", self._paths, promised
+            "CREATE TABLE files AS SELECT unnest(?) AS file, unnest(?) AS path, unnest(?) AS promised",
+            list(range(len(files))),
+            self._paths,
+            promised,
         )
         if files:
             self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), paths=self._paths)}")
         else:
-            self._run("CREATE TABLE landed (path TEXT, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT)")
+            self._run(
+                "CREATE TABLE landed (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT)"
+            )
         self._add_results_of_the_dying()
 
     def close(self) -> None:
@@ -85,10 +91,10 @@ class Scan:
 
     # --- what is in it
 
-    def faults(self) -> list[tuple[str, str, str]]:
-        """(path, reason, line) of the lines that nothing can be made of."""
+    def faults(self) -> list[tuple[int, str, str]]:
+        """(number of the file, reason, line) of the lines that nothing can be made of."""
         return self._run(
-            "SELECT path, fault, line FROM landed WHERE fault IS NOT NULL ORDER BY rowid"
+            "SELECT file, fault, line FROM landed WHERE fault IS NOT NULL ORDER BY rowid"
         ).fetchall()
 
     def unreadable(self) -> dict[str, list[int]]:
@@ -171,28 +177,31 @@ class Scan:
 
     def _wanted(self) -> str:
         keys = [f"WHEN '{kind}' THEN regexp_matches(line, {_text(self._pattern(kind))})" for kind in _BY_CODE]
-        whole = _list(KINDS.keys() - _BY_CODE.keys())
-        return f"fault IS NOT NULL OR CASE type {' '.join(keys)} ELSE type IN {whole} END"
+        return f"CASE type {' '.join(keys)} ELSE type IN {_list(KINDS.keys() - _BY_CODE.keys())} END"
 
     def _pattern(self, kind: str) -> str:
         codes = pattern(_BY_CODE[kind], self._concept_map)
         return f'{codes}|"{_MISTAKE}"'
 
-    def _select(self, wanted: str, *, paths: list[str], naming: str = "true") -> str:
+    def _select(self, wanted: str, *, paths: list[str], naming: str = "true", faults: bool = True) -> str:
+        """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after."""
         size = self._limit + 16  # longer lines have been taken out before
         return f"""
-            SELECT path, type, id, ref, fault, line FROM (
-                SELECT *, {_FAULT} AS fault FROM (
-                    SELECT path, promised, line, head, head[1] AS type, head[2] AS id, {_OWNER} AS ref FROM (
-                        SELECT filename, line, {_HEAD} AS head
-                        FROM read_csv({_list(paths, "[]")}, auto_detect=false, header=false,
-                            columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', escape='', new_line='\\n',
-                            strict_mode=false, max_line_size={size}, buffer_size={max(size, _SMALLEST_BUFFER)},
-                            compression='none', filename=true, ignore_errors=true, store_rejects=true,
-                            rejects_limit=0)
-                        WHERE line IS NOT NULL AND {naming})
-                    JOIN files ON path = filename))
-            WHERE {wanted}"""
+            SELECT file, type, id, ref, fault, line FROM (SELECT *, {_FAULT} AS fault FROM (
+                SELECT *, {_OWNER} AS ref FROM (
+                    SELECT *, {wanted} AS wanted FROM (
+                        SELECT file, promised, line, head, head[1] AS type, head[2] AS id, head[3] AS subject
+                        FROM (SELECT filename, line, {_HEAD} AS head
+                            FROM read_csv({_list(paths, "[]")}, auto_detect=false, header=false,
+                                columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', escape='',
+                                new_line='\\n', strict_mode=false, max_line_size={size},
+                                buffer_size={max(size, _SMALLEST_BUFFER)}, compression='none', filename=true,
+                                ignore_errors=true, store_rejects=true, rejects_limit=0)
+                            WHERE line IS NOT NULL AND {naming})
+                        JOIN files ON path = filename))
+                WHERE wanted OR type IS DISTINCT FROM promised OR id IS NULL
+                    OR (subject IS NULL AND type IN {_list(OWNED)})))
+            WHERE {"wanted OR fault IS NOT NULL" if faults else "wanted AND fault IS NULL"}"""
 
     def _add_results_of_the_dying(self) -> None:
         """Any later result disbelieves a death (rules.md 2.4), so for patients with an expired
@@ -211,10 +220,11 @@ class Scan:
         self._scan(
             "INSERT INTO landed "
             + self._select(
-                "fault IS NULL AND type = 'Observation'"
-                f" AND ref IN {_list(refs)} AND NOT regexp_matches(line, {known})",
+                f"""CASE WHEN type = 'Observation' AND subject IN {_list(refs)}
+                    THEN NOT regexp_matches(line, {known}) ELSE false END""",
                 paths=paths,
                 naming="true" if len(refs) > _NAMED else f"regexp_matches(line, {_text(names)})",
+                faults=False,
             )
         )
 
