@@ -112,10 +112,7 @@ def fetch() -> None:
     for artefact in (RUNNER, SERVER):
         if not artefact.path.exists():
             wanted = f"-Dartifact={artefact.coordinates}"
-            subprocess.run(
-                ["mvn", "-B", "-q", "-Dstyle.color=never", "dependency:get", wanted, "-Dtransitive=false"],
-                check=True,
-            )
+            subprocess.run(["mvn", "-B", "-q", "dependency:get", wanted, "-Dtransitive=false"], check=True)
 
 
 if __name__ == "__main__":
