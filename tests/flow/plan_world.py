@@ -161,8 +161,11 @@ _MINTED = ("kind", "business_key", "system", "value", "rule", "code", "subject")
 
 
 def _shown(each: Known) -> Resource:
-    pending = each.state is State.PENDING and "status" not in each.human
-    return each.resource if pending or each.current is None else each.current
+    if each.state is State.PENDING and (
+        "status" not in each.human or each.resource.get("status") == "cancelled"
+    ):
+        return each.resource
+    return each.current or each.resource
 
 
 def _status(resource: Resource) -> str:

@@ -10,9 +10,9 @@ import pytest
 from cm_service.flow.intents import identifier_value
 from cm_service.rules.decision import Decision
 from cm_service.rules.engine import evaluate_patient
-from cm_service.rules.facts import AnyFact, CareTeamFact, Member, ObservationFact
+from cm_service.rules.facts import AnyFact, AppointmentFact, CareTeamFact, Member, ObservationFact
 from tests.flow.plan_world import BASE, World, context, due, inputs, later, made
-from tests.rules.builders import ZONE, a1c, concept, condition, goal, order, patient, view
+from tests.rules.builders import ZONE, a1c, concept, condition, goal, order, patient, view, when
 
 DM = condition("E11.9", id="dm")
 
@@ -175,9 +175,34 @@ def test_a_pending_result_leaves_an_open_reminder_alone() -> None:
     assert world.night(DM, result("6.5", "2026-03-01"), pending, as_of=later(2)) == []
 
 
-def test_a_test_that_is_ordered_needs_no_reminder() -> None:
-    assert World().night(DM, result("6.5", "2026-03-01"), order("4548-4")) == []
-    assert World().night(DM, result("6.5", "2026-03-01"), order("4548-4", status="completed")) != []
+def test_a_test_that_is_ordered_or_booked_needs_no_reminder() -> None:
+    old = result("6.5", "2026-03-01")
+    ordered = order("4548-4", authored="2026-11-01")
+    booked = AppointmentFact(id="a", status="booked", start=when("2026-11-30"), types=(concept("4548-4"),))
+    assert World().night(DM, old, ordered) == []
+    assert World().night(DM, old, booked) == []
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        order("4548-4", authored="2026-11-01", status="completed"),
+        order("4548-4", authored="2026-11-01", intent="proposal"),
+        order("4548-4", authored="2026-02-01"),  # before the last test
+        order("4548-4"),
+        AppointmentFact(id="a", status="booked", start=when("2026-11-20"), types=(concept("4548-4"),)),
+        AppointmentFact(id="a", status="booked", start=when("2026-11-30"), types=(concept("80146002"),)),
+    ],
+)
+def test_what_is_no_order_for_the_next_test_holds_no_reminder_back(forgotten: AnyFact) -> None:
+    assert "a1c-test-due" in made(World().night(DM, result("6.5", "2026-03-01"), forgotten))
+
+
+def test_an_order_holds_an_open_reminder_open() -> None:
+    world = World()
+    world.night(DM, result("6.5", "2026-03-01"))
+    ordered = order("4548-4", authored="2026-11-23")
+    assert world.night(DM, result("6.5", "2026-03-01"), ordered, as_of=later(2)) == []
 
 
 @pytest.mark.parametrize(("days", "written"), [(89, False), (91, True)])
@@ -241,8 +266,8 @@ def test_the_owner_is_the_care_manager_else_the_pool_else_the_practice_and_never
     team = CareTeamFact(id="t", status="active", members=(manager,))
     owner = made(World().night(DM, result(), team))["a1c-outreach"]["owner"]
     assert owner == {"reference": "Practitioner/anna", "display": "Anna"}
-    pool = World(emr=context(owner="Group/pool"))
-    assert made(pool.night(DM, result()))["a1c-outreach"]["owner"] == {"reference": "Group/pool"}
+    pool = World(emr=context(owner="CareTeam/pool"))
+    assert made(pool.night(DM, result()))["a1c-outreach"]["owner"] == {"reference": "CareTeam/pool"}
     assert made(World().night(DM, result()))["a1c-outreach"]["owner"] == {
         "reference": "Organization/practice"
     }

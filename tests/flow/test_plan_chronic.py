@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cm_service.rules.facts import ConditionFact
+from cm_service.rules.facts import CareTeamFact, ConditionFact, Member
 from tests.flow.plan_world import World, context, due, inputs, later, made
-from tests.rules.builders import a1c, condition, consent, diagnosis
+from tests.rules.builders import a1c, concept, condition, consent, diagnosis
 
 DM = condition("E11.9", id="dm", recorded="2020-01-01")
 BP = condition("I10", id="bp", recorded="2022-01-01")
@@ -52,6 +52,18 @@ def test_a_refuted_condition_withdraws_the_offer_and_the_draft() -> None:
     assert changes["longitudinal"]["status"] == "revoked"
 
 
+def test_a_plan_no_longer_addresses_a_condition_that_was_refuted() -> None:
+    world = World()
+    world.night(DM, BP, condition("J44.9", id="copd"), LAST)
+    refuted = condition("J44.9", id="copd", verification="refuted")
+    changes = made(world.night(DM, BP, refuted, LAST, as_of=later(1)))
+    assert changes["longitudinal"]["addresses"] == [
+        {"reference": "Condition/bp"},
+        {"reference": "Condition/dm"},
+    ]
+    assert changes["enrolment-offer"]["description"].startswith("2 chronic conditions")
+
+
 def test_a_diagnosis_that_grew_too_old_withdraws_nothing() -> None:
     twice = (
         diagnosis("I10", id="b1", recorded="2025-01-01", clinical=""),
@@ -76,6 +88,15 @@ def test_who_is_enrolled_gets_no_offer_and_the_plan_learns_of_new_conditions() -
     assert changes[0].want.resource["status"] == "active"
 
 
+def test_where_plans_are_active_at_once_a_completed_offer_enrols() -> None:
+    world = World(emr=context(write_mode="auto"))
+    world.night(DM, BP, LAST)
+    assert world.open() == ["enrolment-offer"]
+    world.edit(world.one("enrolment-offer"), status="completed", on="2026-11-25T10:00:00-05:00")
+    late = a1c("6.4", "2027-09-01", id="o2")
+    assert world.night(DM, BP, LAST, late, as_of=later(300)) == []
+
+
 def test_a_rejected_offer_is_not_repeated_for_half_a_year() -> None:
     world = World()
     world.night(DM, BP, LAST)
@@ -86,7 +107,38 @@ def test_a_rejected_offer_is_not_repeated_for_half_a_year() -> None:
     assert [c.want.business_key for c in changes] == ["CHR-MULTI|p|-|enrolment-offer|2"]
 
 
-def test_a_revoked_plan_is_an_answer_too_and_the_next_enrolment_gets_the_next_number() -> None:
+def test_a_rejection_holds_also_when_a_condition_is_added() -> None:
+    world = World()
+    world.night(DM, BP, LAST)
+    world.edit(world.one("enrolment-offer"), status="rejected", on="2026-11-25T10:00:00-05:00")
+    assert "enrolment-offer" not in made(world.night(DM, BP, HF, LAST, as_of=later(30)))
+
+
+def test_an_offer_that_was_deleted_is_not_made_anew_for_the_same_conditions() -> None:
+    world = World()
+    world.night(DM, BP, LAST)
+    world.delete(world.one("enrolment-offer"))
+    late = a1c("6.4", "2027-09-01", id="o2")
+    assert "enrolment-offer" not in made(world.night(DM, BP, LAST, late, as_of=later(300)))
+
+
+def test_a_plan_that_is_active_at_once_is_no_enrolment_yet() -> None:
+    world = World(emr=context(write_mode="auto"))
+    world.night(DM)
+    assert "enrolment-offer" in made(world.night(DM, BP, as_of=later(1)))
+
+
+def test_the_plan_names_the_care_team_and_keeps_it_while_teams_cannot_be_read() -> None:
+    manager = Member((concept("768820003"),), "Practitioner/anna", "Anna")
+    team = CareTeamFact(id="t", status="active", members=(manager,))
+    world = World()
+    plan = made(world.night(DM, BP, LAST, team))["longitudinal"]
+    assert plan["careTeam"] == [{"reference": "CareTeam/t"}]
+    assert plan["contributor"] == [{"reference": "Practitioner/anna"}]
+    assert world.night(DM, BP, LAST, as_of=later(1)) == []
+
+
+def test_a_revoked_plan_stays_revoked_and_the_next_enrolment_gets_the_next_number() -> None:
     world = World()
     world.night(DM, BP, LAST)
     world.edit(world.one("longitudinal"), status="revoked", on="2026-11-25T10:00:00-05:00")
@@ -111,12 +163,3 @@ def test_one_diagnosis_that_reaches_the_limit_alone_is_to_be_confirmed() -> None
     one: ConditionFact = condition("I13.0", id="x")
     task = made(World().night(one))["enrolment-offer"]
     assert "rests on one diagnosis alone" in task["description"]
-
-
-def test_old_diagnoses_become_a_task_only_where_the_practice_wants_it() -> None:
-    old = [diagnosis(code, id=code, onset="2019-01-01", recorded="2019-01-01") for code in ("I10", "J44.9")]
-    assert World().night(*old) == []
-    world = World(emr=context(dq_tasks=True))
-    task = made(world.night(*old))["confirm-problem-list"]
-    assert task["description"].startswith("Old diagnoses without a problem-list entry (copd, hypertension)")
-    assert world.night(*old, as_of=later(10)) == []

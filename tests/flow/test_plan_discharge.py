@@ -7,8 +7,8 @@ from typing import Any
 
 from cm_service.flow.intents import identifier_value
 from cm_service.rules.facts import CarePlanFact, EncounterFact
-from tests.flow.plan_world import BASE, World, context, due, inputs, later, made
-from tests.rules.builders import AS_OF, ZONE, condition
+from tests.flow.plan_world import BASE, World, due, inputs, later, made
+from tests.rules.builders import ZONE, condition
 from tests.rules.stay_helpers import imp, running, snf
 
 FOUR = [
@@ -174,6 +174,20 @@ def test_an_end_that_is_missing_now_leaves_open_tasks_as_they_are() -> None:
     assert world.night(stay(end=None), as_of=later(1)) == []
 
 
+def test_two_stays_that_prove_to_be_one_keep_the_older_key() -> None:
+    world = World()
+    second = imp("11-19 09:00", "11-20 14:00", id="e2")
+    world.night(imp("11-16 09:00", "11-18 08:00", id="e1"), second)
+    assert world.one("post-discharge-contact").subject == "e2"
+    world.edit(world.one("post-discharge-contact"), status="completed", on="2026-11-23T10:00:00-05:00")
+    world.night(imp("11-16 09:00", "11-19 08:00", id="e1"), second, as_of=on("11-23"))
+    assert world.open() == sorted({*FOUR} - {"post-discharge-contact"}), "the call was about this discharge"
+    old = world.all("post-discharge-visit")[0].current
+    assert old["statusReason"]["coding"][0]["code"] == "merged"
+    plans = {plan.business_key: plan.current["status"] for plan in world.all("transition")}
+    assert plans == {"plan|p|transition|e2": "revoked", "plan|p|transition|e1": "draft"}
+
+
 def test_leaving_against_advice_is_a_call_the_next_business_day_without_a_plan() -> None:
     changes = World().night(stay(disposition="aadvice"))
     assert [c.want.code for c in changes] == ["post-discharge-outreach"]
@@ -247,18 +261,18 @@ def test_two_discharges_never_leave_two_open_contacts() -> None:
     assert old["statusReason"]["coding"][0]["code"] == "superseded"
 
 
-def test_a_stay_without_an_end_becomes_a_task_only_where_the_practice_wants_it() -> None:
-    assert World().night(stay(end=None)) == []
-    world = World(emr=context(dq_tasks=True))
-    task = made(world.night(stay(end=None)))["discharge-review"]
-    assert task["description"].startswith("Stay since 2026-11-16 without a usable end")
-    assert (task["priority"], due(task)) == ("urgent", "2026-11-23T23:59:59-05:00")
-    world.night(stay(), as_of=later(1))
-    assert world.open() == FOUR
+def test_a_transition_plan_that_somebody_closed_is_not_opened_again() -> None:
+    world = World()
+    first = stay("11-16 09:00", "11-20 09:00")
+    world.night(first)
+    world.edit(world.one("transition"), status="revoked")
+    world.night(first, running(imp("11-20 21:00", id="e10")), as_of=on("11-23"))
+    changes = world.night(first, imp("11-20 21:00", "11-24 10:00", id="e10"), as_of=on("11-24"))
+    assert "transition" not in made(changes)
+    assert all("basedOn" not in c.want.resource for c in changes if c.want.kind == "Task")
 
 
 def test_plans_of_others_are_not_touched() -> None:
     theirs = CarePlanFact(id="x", status="active")
     world = World()
     assert [c.want.code for c in world.night(theirs, stay()) if c.want.kind == "CarePlan"] == ["transition"]
-    assert AS_OF.tzinfo is ZONE

@@ -6,7 +6,7 @@ import datetime as dt
 
 from cm_service.rules.facts import EncounterFact
 from tests.flow.plan_world import World, due, inputs, later, made
-from tests.rules.builders import ZONE, encounter
+from tests.rules.builders import ZONE, encounter, patient
 from tests.rules.stay_helpers import emer, imp, running
 
 VISIT = emer("11-19 20:00", "11-19 23:00", id="v1")
@@ -93,11 +93,18 @@ def test_a_return_stays_open_when_its_transition_is_over_and_ends_with_a_readmis
     world = World()
     stay = imp("11-10 09:00", "11-16 14:00", id="s1")
     world.night(stay, VISIT)
-    for days in (5, 10, 40, 200):
+    for days in (1, 3, 5, 10, 40, 200):
         assert world.night(stay, VISIT, as_of=later(days)) == [], days
     back = running(imp("11-23 08:00", id="s2"))
     world.night(stay, VISIT, back, as_of=on("11-23"))
     assert "ed-return" not in world.open()
+
+
+def test_who_died_or_could_not_be_read_wholly_gets_no_call_for_a_return() -> None:
+    stay = imp("11-10 09:00", "11-16 14:00", id="s1")
+    assert World().night(stay, VISIT, person=patient(deceased=True)) == []
+    unread = World().night(stay, VISIT, unread=frozenset({"Encounter"}))
+    assert "ed-return" not in made(unread)
 
 
 def test_frequent_use_makes_a_goal_a_plan_and_a_call() -> None:

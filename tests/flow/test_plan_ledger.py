@@ -106,6 +106,15 @@ def test_an_accepted_goal_is_a_persons_also_after_the_store_was_lost() -> None:
     assert "4548-4" not in changes and "goal-review" in changes
 
 
+def test_a_persons_words_survive_the_loss_of_the_store() -> None:
+    world = World()
+    world.night(DM, OUT)
+    world.edit(world.one("4548-4"), description={"text": "Get to 8 by summer"})
+    world.edit(world.one("a1c-outreach"), description="Call the daughter")
+    world.lose_store()
+    assert world.night(DM, OUT, as_of=later(1)) == []
+
+
 def test_an_emr_that_keeps_one_identifier_only_is_recognised_by_its_value() -> None:
     world = World()
     world.night(*EVERYTHING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.flow.plan_world import World, context, later, made
-from tests.rules.builders import a1c, condition, encounter, goal, patient, procedure
+from tests.rules.builders import a1c, condition, encounter, goal, patient, procedure, view
 from tests.rules.stay_helpers import imp
 
 DM = condition("E11.9", id="dm")
@@ -109,6 +109,32 @@ def test_a_withdrawn_task_that_somebody_opens_again_is_theirs() -> None:
     world.edit(world.one("a1c-outreach"), status="requested")
     assert world.night(DM, WRONG, OLDER, as_of=later(2)) == []
     assert world.open() == ["a1c-outreach"]
+
+
+def test_a_person_who_ended_a_task_before_our_word_arrived_has_ended_it() -> None:
+    world = started()
+    world.plan(view(DM, WRONG, OLDER), as_of=later(1), deliver=False)
+    world.edit(world.one("a1c-outreach"), status="completed", on="2026-11-23T17:00:00-05:00")
+    world.night(DM, OUT, OLDER, as_of=later(2))
+    assert world.one("a1c-outreach").current["status"] == "completed"
+    assert world.open() == [], "the call was made"
+
+
+def test_a_withdrawal_on_its_way_is_not_taken_back_by_somebody_who_could_not_know() -> None:
+    world = started()
+    world.plan(view(DM, WRONG, OLDER), as_of=later(1), deliver=False)
+    world.edit(world.one("a1c-outreach"), status="accepted")
+    world.night(DM, OUT, OLDER, as_of=later(2))
+    assert [each.current["status"] for each in world.all("a1c-outreach")] == ["cancelled", "requested"]
+
+
+def test_a_review_of_a_goal_ends_with_the_patient() -> None:
+    world = started()
+    world.edit(world.one("4548-4"), lifecycleStatus="active")
+    world.night(DM, WRONG, OLDER, as_of=later(1))
+    assert world.open() == ["goal-review"]
+    world.night(DM, WRONG, OLDER, person=patient(deceased=True), as_of=later(2))
+    assert world.open() == []
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def plan(
         zone=zone,
     )
     asked = list(_needs(night))
-    reviewed = withdraw.withdraw(night, {(need.rule, need.subject) for need in asked})
+    reviewed = withdraw.withdraw(night)
     settle.settle(night, [*asked, *_about_the_record(night), *reviews.needs(reviewed)])
     withdraw.revoke_empty_plans(night)
     contents.refresh(night, asked)

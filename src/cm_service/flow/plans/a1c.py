@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 from cm_service.flow.plans import inputs, words
@@ -12,12 +13,11 @@ from cm_service.flow.plans.identity import A1C_MEASURE
 from cm_service.flow.plans.needs import FOCUS_GOAL, JOIN, ONCE, GoalNeed, Memory, TaskNeed
 from cm_service.rules.conditions import DIABETES
 from cm_service.rules.decision import Decision, Evidence
-from cm_service.rules.facts import AppointmentFact, Concept, ServiceRequestFact
+from cm_service.rules.facts import AppointmentFact, ServiceRequestFact
 from cm_service.rules.value_sets import LOINC, in_set
 
 _OUTREACH, _TEST = "a1c-outreach", "a1c-test-due"
 _DONE_DAYS = 90
-_ORDERED = frozenset({"active", "on-hold", "draft"})
 _BOOKED = frozenset({"proposed", "pending", "booked", "arrived", "checked-in", "waitlist"})
 
 
@@ -42,7 +42,7 @@ def _outreach(night: Night, decision: Decision) -> TaskNeed:
         ask="call by",
         priority=priority,
         due=Due(business_days=2) if priority == "urgent" else Due(days=7),
-        memory=Memory("evidence", _DONE_DAYS, _cooloff(night), frozenset({_TEST})),
+        memory=Memory(_DONE_DAYS, _cooloff(night), codes=frozenset({_TEST})),
         source=words.source_of(result),
         focus=FOCUS_GOAL,
         inputs=(
@@ -81,7 +81,7 @@ def _test(night: Night, decision: Decision) -> TaskNeed:
         ask="arrange by",
         priority="routine",
         due=Due(days=14),
-        memory=Memory("evidence", _DONE_DAYS, _cooloff(night)),
+        memory=Memory(_DONE_DAYS, _cooloff(night)),
         source=source,
         focus=source,
         inputs=(
@@ -92,7 +92,7 @@ def _test(night: Night, decision: Decision) -> TaskNeed:
         performer="medical assistant or care manager",
         plan=JOIN,
         yields_to=_OUTREACH,
-        blocked=_is_arranged(night),
+        blocked=_is_arranged(night, decision),
         addresses=conditions,
     )
 
@@ -149,15 +149,31 @@ def _cooloff(night: Night) -> int:
     return night.view.parameters.gx_decline_cooloff_days
 
 
-def _is_arranged(night: Night) -> bool:
+def _is_arranged(night: Night, decision: Decision) -> bool:
     """Has the test been ordered, or is there an appointment for it that is still to come?"""
-    ordered = any(
-        each.status in _ORDERED and in_set("hba1c", each.code) for each in night.view.of(ServiceRequestFact)
-    )
-    return ordered or any(
-        each.status in _BOOKED and _is_ahead(night, each) and any(map(_is_lab, each.types))
+    last = words.fact_day(decision.facts.get("last_test"), night.zone)
+    return any(_is_ordered(night, each, last) for each in night.view.of(ServiceRequestFact)) or any(
+        each.status in _BOOKED
+        and _is_ahead(night, each)
+        and any(in_set("hba1c", kind) for kind in each.types)
         for each in night.view.of(AppointmentFact)
     )
+
+
+def _is_ordered(night: Night, order: ServiceRequestFact, last: dt.date | None) -> bool:
+    """An active order since the last test. EMRs leave orders active for years: one that is older
+    than the longest interval between tests was forgotten, and one without a date tells nothing."""
+    when = order.occurrence or order.authored
+    day = words.fact_day(when.raw, night.zone) if when else None
+    if (
+        order.status != "active"
+        or order.intent == "proposal"
+        or day is None
+        or not in_set("hba1c", order.code)
+    ):
+        return False
+    age = (night.today - day).days
+    return age <= night.view.parameters.a1c_recheck_ok and (last is None or day > last)
 
 
 def _is_ahead(night: Night, appointment: AppointmentFact) -> bool:
@@ -165,7 +181,3 @@ def _is_ahead(night: Night, appointment: AppointmentFact) -> bool:
         return False
     day = words.fact_day(appointment.start.raw, night.zone)
     return day is not None and day >= night.today
-
-
-def _is_lab(concept: Concept) -> bool:
-    return in_set("hba1c", concept)

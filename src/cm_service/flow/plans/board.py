@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cm_service.flow.intents import Known, identifier_value, link
+from cm_service.flow.intents import Known, State, identifier_value, link
 from cm_service.flow.plans.identity import key_in, read_key
 from cm_service.rules.dates import instant_of, parse_when
 
@@ -126,23 +126,28 @@ def _bears_our_mark(kind: str, resource: dict[str, Any]) -> bool:
 
 
 def standing(known: Known) -> dict[str, Any]:
-    """The resource as it stands: what we wanted, with what is a person's taken from the EMR.
-
-    The status is the EMR's own, except where we closed it and nobody touched it since: what the
-    EMR showed then may be older than our word.
-    """
+    """The resource as it stands: what we wanted, with what is a person's taken from the EMR."""
     held = {name: value for name, value in known.resource.items() if name not in _NOT_OURS_TO_SAY}
     if known.current is None:
         return held
-    theirs = set(known.human)
     element = STATUS[known.kind]
-    if element in theirs or _wanted_status(known) in OPEN[known.kind]:
-        theirs.add(element)
+    theirs = known.human - {element} | ({element} if _status_is_theirs(known, known.current) else set())
     for name in theirs:
         held.pop(name, None)
         if name in known.current:
             held[name] = known.current[name]
     return held
+
+
+def _status_is_theirs(known: Known, current: dict[str, Any]) -> bool:
+    """The EMR's status is the truth, except where we closed a thing: then only if somebody else has
+    moved it (what the EMR showed may be older than our word). A Task that somebody took up while
+    our withdrawal was on its way is withdrawn all the same."""
+    element, still_open = STATUS[known.kind], OPEN[known.kind]
+    if _wanted_status(known) in still_open:
+        return True
+    withdrawing = known.kind == "Task" and known.state is not State.WRITTEN
+    return element in known.human and not (withdrawing and current.get(element) in still_open)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ because an old Task is still there.
 
 from __future__ import annotations
 
-import datetime as dt
 from itertools import count
 from typing import Any
 
@@ -22,6 +21,7 @@ _CATEGORIES = (
     ("http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "assess-plan"),
     ("http://snomed.info/sct", "734163000"),
 )
+OFFER = "enrolment-offer"
 _CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
 
 
@@ -37,21 +37,13 @@ def transition(night: Night, subject: str) -> Item | None:
 
 
 def is_enrolled(night: Night) -> bool:
-    """Has a person accepted a longitudinal plan, here or under a Patient merged into this one?"""
-    plans = (i for i in night.board.items if i.kind == "CarePlan" and i.code == LONGITUDINAL)
-    return any(plan.is_open and plan.status in ("active", "on-hold") for plan in plans)
-
-
-def refused_on(night: Night) -> dt.date | None:
-    """The last day on which a person revoked or deleted a longitudinal plan of this patient."""
-    ended = [i for i in night.board.items if i.kind == "CarePlan" and i.code == LONGITUDINAL]
-    days = [_ended_on(night, plan) for plan in ended if plan.closed_by_person and plan.status != "completed"]
-    return max(days, default=None)
-
-
-def _ended_on(night: Night, plan: Item) -> dt.date:
-    minted = plan.known.created_at if plan.known else night.as_of
-    return plan.closed_on(night.zone) or minted.astimezone(night.zone).date()
+    """Has a person accepted a longitudinal plan, here or under a Patient merged into this one? Where
+    the service makes plans active itself, a completed offer says so."""
+    board = night.board
+    plans = [i for i in board.items if i.kind == "CarePlan" and i.code == LONGITUDINAL]
+    active = [plan for plan in plans if plan.is_open and plan.status in ("active", "on-hold")]
+    accepted = any(i.code == OFFER and i.status == "completed" for i in board.items)
+    return any(accepted or not board.is_proposal(plan) for plan in active)
 
 
 def for_new_task(night: Night, need: TaskNeed) -> Item | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cm_service.flow.plans import inputs
-from cm_service.flow.plans.careplans import is_enrolled, refused_on
+from cm_service.flow.plans.careplans import OFFER, is_enrolled
 from cm_service.flow.plans.context import Night
 from cm_service.flow.plans.due import Due
 from cm_service.flow.plans.needs import FOCUS_PLAN, JOIN, Memory, TaskNeed
@@ -26,12 +26,12 @@ def _offer(night: Night, decision: Decision) -> TaskNeed:
     shown = ", ".join(group.replace("_", " ") for group in groups)
     return TaskNeed(
         rule=decision.rule,
-        code="enrolment-offer",
+        code=OFFER,
         text=f"{len(groups)} chronic conditions ({shown})",
         ask="offer care management by",
         priority="routine",
         due=Due(days=14),
-        memory=Memory("any", cooloff, cooloff),
+        memory=Memory(cooloff, cooloff, of_rule=True),
         source=newest,
         focus=FOCUS_PLAN,
         inputs=(
@@ -40,7 +40,7 @@ def _offer(night: Night, decision: Decision) -> TaskNeed:
         ),
         flags=tuple(decision.flags),
         plan=JOIN,
-        blocked=is_enrolled(night) or _was_refused(night, cooloff),
+        blocked=is_enrolled(night),
         addresses=tuple(sorted(counted)),
     )
 
@@ -63,9 +63,3 @@ def _newest(night: Night, counted: dict[str, list[str]]) -> str:
 
     facts = [fact for fact in night.view.of(ConditionFact) if f"Condition/{fact.id}" in counted]
     return f"Condition/{max(facts, key=rank).id}" if facts else max(counted, default="")
-
-
-def _was_refused(night: Night, days: int) -> bool:
-    """A person closed or deleted the plan not long ago: that was an answer, too."""
-    day = refused_on(night)
-    return day is not None and (night.today - day).days < days

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from cm_service.flow.intents import LINK, Change, Known, State, Want, identifier_value
-from cm_service.flow.plans.board import STATUS, Board, Item
+from cm_service.flow.plans.board import Board, Item
 
 _ORDER = {"Goal": 0, "CarePlan": 1, "Task": 2}
 _NEVER_LEADS = frozenset({"text", "id", "meta", "resourceType"})
@@ -40,7 +40,7 @@ def _change(item: Item, places: Mapping[str, str]) -> Change | None:
     known = item.known
     if known is None:
         return Change(want=_want(item, item.resource))
-    if known.deleted or not _differs(item, known, places):
+    if not _differs(item, known, places):
         return None
     return Change(want=_want(item, _with_theirs(item, known)), known=known)
 
@@ -52,8 +52,7 @@ def _differs(item: Item, known: Known, places: Mapping[str, str]) -> bool:
     for name in names - _theirs(item, known):
         if same(wanted.get(name), held.get(name), places):
             continue
-        in_emr = current is not None and same(wanted.get(name), current.get(name), places)
-        if not (in_emr and (settled or name == STATUS[item.kind])):
+        if not (settled and current and same(wanted.get(name), current.get(name), places)):
             return True
     return False
 

@@ -13,7 +13,7 @@ from cm_service.flow.plans.needs import Memory, TaskNeed
 from cm_service.rules.decision import Decision, Outcome
 
 _DAYS = 30  # at most one per patient and rule in so many days
-_MEMORY = Memory("any", _DAYS, _DAYS)
+_MEMORY = Memory(_DAYS, _DAYS, of_rule=True)
 QUALITY, PROBLEM_LIST, DISCHARGE = "data-quality", "confirm-problem-list", "discharge-review"
 CODES = frozenset({QUALITY, PROBLEM_LIST, DISCHARGE})
 _NO_END = frozenset({"status_stale", "discharge_date_missing", "transfer_unseen"})
@@ -27,6 +27,7 @@ _WHAT = {
     "status_stale": "Encounter is open though it should have ended",
     "discharge_date_missing": "Encounter has no end",
 }
+_ABOUT_RESULTS = frozenset({"no_usable_result", "comparator_undecided", "newer_unusable_result"})
 _BY_FLAG = ("newer_unusable_result", "expired_conflict")
 
 
@@ -34,13 +35,16 @@ def needs(night: Night) -> Iterator[TaskNeed]:
     """All that could be asked for; `dq_tasks` decides whether any of it is."""
     if (stay := _without_end(night)) is not None:
         yield _discharge(night, stay)
+    told: set[str] = set()  # several rules see the same fault: the first one speaks of it
     for rule, decision in sorted(night.decisions.items()):
         if gate_of(decision):
             continue
         if decision.outcome is Outcome.INSUFFICIENT_DATA and "unconfirmed_conditions" in decision.reasons:
             yield _problem_list(decision)
-        if cause := _cause(night, rule, decision):
-            yield _quality(night, decision, cause)
+        for cause in _causes(night, rule, decision):
+            if cause not in told:
+                yield _quality(night, decision, cause)
+            told.add(cause)
 
 
 def is_settled(night: Night, item: Item) -> bool:
@@ -62,14 +66,13 @@ def _without_end(night: Night) -> Found | None:
     return stays[-1] if stays else None
 
 
-def _cause(night: Night, rule: str, decision: Decision) -> str:
-    """The word of what is wrong, "" if nothing is, or if another Task carries the action already."""
-    if rule == "A1C-OUT" and night.eligible("A1C-OVERDUE") and decision.outcome is not Outcome.ELIGIBLE:
-        return ""
+def _causes(night: Night, rule: str, decision: Decision) -> list[str]:
+    """The words of what is wrong, without those for which another Task carries the action already."""
     doubtful = decision.outcome is Outcome.INSUFFICIENT_DATA
-    words_ = [*(decision.reasons if doubtful else ()), *(f for f in _BY_FLAG if f in decision.flags)]
-    taken = _NO_END if rule.startswith("DIS-") else frozenset[str]()
-    return next((word for word in words_ if word in _WHAT and word not in taken), "")
+    found = [*(decision.reasons if doubtful else ()), *(f for f in _BY_FLAG if f in decision.flags)]
+    taken = _ABOUT_RESULTS if night.eligible("A1C-OVERDUE") else frozenset[str]()
+    taken |= _NO_END if rule.startswith("DIS-") else frozenset()
+    return [word for word in found if word in _WHAT and word not in taken]
 
 
 def _discharge(night: Night, stay: Found) -> TaskNeed:
@@ -82,7 +85,7 @@ def _discharge(night: Night, stay: Found) -> TaskNeed:
         ask="has the patient gone home? Find out by",
         priority="urgent",
         due=Due(business_days=1),
-        memory=Memory("episode", _DAYS, _DAYS),
+        memory=Memory(_DAYS, _DAYS),
         subject=stay.subject,
         source=stay.source,
         focus=stay.source,

@@ -153,7 +153,7 @@ def _skilled_nursing(night: Night, decision: Decision) -> TaskNeed:
         text=f"{told} {words.day_text(since or sent)}, transition care starts when the patient leaves",
         ask="weekly look, by",
         due=Due(days=7),
-        memory=Memory("episode", 0, None),
+        memory=Memory(0, None),
         plan=IF_ENROLLED,
         group=stay.subject,
         since=None,

@@ -96,7 +96,7 @@ def _frequent(night: Night, decision: Decision) -> TaskNeed:
         ask="call by",
         priority="routine",
         due=Due(days=7),
-        memory=Memory("any", _MEMORY_DAYS, _MEMORY_DAYS),
+        memory=Memory(_MEMORY_DAYS, _MEMORY_DAYS, of_rule=True),
         source=source,
         focus=FOCUS_PLAN,
         encounter=source,

@@ -19,17 +19,18 @@ FAMILIES = {"a1c-outreach": "a1c", "a1c-test-due": "a1c", "ed-followup": "ed", "
 
 
 class Memory(NamedTuple):
-    """How long what a person did with such a Task speaks against a new one, in days; None: for ever,
-    0: not at all. `same`: "evidence" (only if it rested on the same input), "episode", or "any".
-    `codes` are Task codes that count beside the Task's own."""
+    """How long what a person did with such a Task speaks against a new one, in days: `done` if it was
+    completed, `refused` if it was rejected or cancelled; None: for ever, 0: not at all. It speaks
+    about the same input or episode, or with `of_rule` about whatever the rule finds. `codes` are
+    Task codes that count beside the Task's own."""
 
-    same: str
     done: int | None
     refused: int | None
+    of_rule: bool = False
     codes: frozenset[str] = frozenset()
 
 
-ONCE = Memory("episode", None, None)
+ONCE = Memory(None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

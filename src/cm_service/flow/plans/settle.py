@@ -115,7 +115,7 @@ def _speaks_against(night: Night, need: TaskNeed, task: Item) -> bool:
         return False
     if task.deleted and about:
         return True  # what somebody deleted is never made anew
-    if {"evidence": same_input, "episode": about, "any": same_rule}[memory.same]:
+    if about or (memory.of_rule and same_rule):
         done = task.status in ("completed", "failed") and not task.deleted
         return _is_fresh(night, task, memory.done if done else memory.refused)
     return False

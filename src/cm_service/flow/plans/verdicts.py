@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from cm_service.flow.plans.board import Item
@@ -45,11 +44,8 @@ class _Answer(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def judge(
-    night: Night, finding: tuple[str, str], items: list[Item], asked: Collection[tuple[str, str]]
-) -> Verdict:
-    """The verdict on one finding (rule, subject) with its Items. `asked`: findings that stand tonight."""
-    rule, subject = finding
+def judge(night: Night, rule: str, subject: str, items: list[Item]) -> Verdict:
+    """The verdict on one finding (rule and subject) with its Items."""
     decision = night.decisions.get(rule)
     if night.merged:
         return Verdict("merged", stops=True)
@@ -57,7 +53,7 @@ def judge(
         return KEEP
     if gate := gate_of(decision):
         return Verdict(gate, stops=gate in LEFT)
-    if finding in asked or not _DOUBTS.isdisjoint(decision.reasons):
+    if not _DOUBTS.isdisjoint(decision.reasons):
         return KEEP
     return _weigh(night, decision, subject, [i for i in items if i.kind == "Task" and i.code not in REVIEWS])
 

@@ -7,7 +7,6 @@ mistake, has gone or was corrected) - and time alone, which ends nothing that is
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from cm_service.flow.plans import careplans, data_quality, goals, words
@@ -15,8 +14,6 @@ from cm_service.flow.plans.board import REASON_SYSTEM, Item
 from cm_service.flow.plans.context import LEFT, Night
 from cm_service.flow.plans.identity import LONGITUDINAL
 from cm_service.flow.plans.verdicts import REVIEWS, Verdict, judge
-
-Finding = tuple[str, str]  # rule and subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +24,11 @@ class Review:
     reason: str
 
 
-def withdraw(night: Night, asked: Collection[Finding]) -> list[Review]:
-    """Close what belongs to findings that no longer hold. `asked` are the findings that do."""
+def withdraw(night: Night) -> list[Review]:
+    """Close what belongs to findings that no longer hold; what is left for a person to decide."""
     reviews: list[Review] = []
-    for finding, items in _findings(night).items():
-        verdict = Verdict("GX-01", stops=True) if _is_gone(night) else judge(night, finding, items, asked)
+    for (rule, subject), items in _findings(night).items():
+        verdict = judge(night, rule, subject, items)
         if verdict.reason:
             for item in items:
                 reviews.extend(_close(night, item, verdict))
@@ -44,12 +41,9 @@ def withdraw(night: Night, asked: Collection[Finding]) -> list[Review]:
     return reviews
 
 
-def _is_gone(night: Night) -> bool:
-    return night.left == "GX-01" and not night.merged
-
-
-def _findings(night: Night) -> dict[Finding, list[Item]]:
-    found: dict[Finding, list[Item]] = {}
+def _findings(night: Night) -> dict[tuple[str, str], list[Item]]:
+    """Items by rule and subject."""
+    found: dict[tuple[str, str], list[Item]] = {}
     for item in night.board.items:
         if item.rule and not night.board.is_foreign(item):
             found.setdefault((item.rule, item.subject), []).append(item)
