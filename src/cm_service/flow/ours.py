@@ -12,6 +12,7 @@ from typing import Any
 from cm_service.flow.intents import LINK
 
 Json = dict[str, Any]
+_WITHDRAWING = frozenset({"status", "statusReason"})
 NEVER_OURS = frozenset({"resourceType", "id", "meta", "identifier", "text"})
 CLOSED = {
     "Task": frozenset({"cancelled", "completed", "failed", "rejected", "entered-in-error"}),
@@ -42,10 +43,18 @@ def differs(wanted: Json, current: Json) -> set[str]:
 
 def merged(current: Json, wanted: Json, human: frozenset[str]) -> Json:
     """The EMR's own resource with our elements in it; what somebody else made theirs stays."""
-    ours = {name: wanted[name] for name in owned(wanted) if name not in human}
+    theirs = human - _WITHDRAWING if _withdraws(current, wanted) else human
+    ours = {name: wanted[name] for name in owned(wanted) if name not in theirs}
     if "text" in wanted and ours.keys() >= owned(wanted):
         ours["text"] = wanted["text"]  # the narrative tells the whole resource: ours only if all of it is
     return current | ours
+
+
+def _withdraws(current: Json, wanted: Json) -> bool:
+    """A withdrawn Task ends whoever took it up meanwhile: nobody is to call a patient who has died.
+    One that somebody has ended stays as they ended it."""
+    is_task = wanted["resourceType"] == "Task" and wanted.get("status") == "cancelled"
+    return is_task and not is_closed(current)
 
 
 def may_be_written_over(current: Json) -> bool:
