@@ -6,6 +6,7 @@ use. Words are those of `rules/data/*.json`; a rule that reads a new set is ente
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
@@ -22,6 +23,8 @@ RESULT_SETS = frozenset({*HBA1C_SETS, "hospice", "hospice_mds", "palliative", "n
 ORDER_SETS = frozenset(
     {*HBA1C_SETS, "hospice", "palliative", "frailty", "dialysis", "kidney_transplant", "transfusion"}
 )
+# A letter, digit, dot or hyphen that a careful writer escaped: whoever reads the line will see it.
+_ESCAPED = r"\\u00(?:2[dDeE]|3[0-9]|[4-7])"
 Code = tuple[str, str]
 ConceptMap = Mapping[Code, tuple[Code, ...]]
 
@@ -30,7 +33,7 @@ def pattern_of_death(concept_map: ConceptMap) -> str:
     """The same for codes by which an Encounter says that the patient died."""
     codes = {row["code"] for row in load("discharge_disposition").rows if row["class"] == "expired"}
     local = {code for (_, code), targets in concept_map.items() if any(to in codes for _, to in targets)}
-    return '"\\s*(?:' + "|".join(sorted(map(re.escape, codes | local))) + ')\\s*"'
+    return _quoted({*map(re.escape, codes), *map(_spelled, local)})
 
 
 def pattern(words: Iterable[str], concept_map: ConceptMap) -> str:
@@ -40,8 +43,22 @@ def pattern(words: Iterable[str], concept_map: ConceptMap) -> str:
     codes = {_escaped(system, code) for word in wanted for system, code in codes_of(word)}
     for (_, local), targets in concept_map.items():
         if any(not wanted.isdisjoint(sets_of(system, code)) for system, code in targets):
-            codes.add(re.escape(local.strip()))
-    return '"\\s*(?:' + "|".join(sorted(codes)) + ')\\s*"'
+            codes.add(_spelled(local.strip()))
+    return _quoted(codes)
+
+
+def _quoted(codes: Iterable[str]) -> str:
+    return '"\\s*(?:' + "|".join(sorted(codes)) + f')\\s*"|{_ESCAPED}'
+
+
+def _spelled(local: str) -> str:
+    """A local code as JSON may write it: `/` and letters beyond ASCII plain or escaped."""
+    return "".join(map(_character, local))
+
+
+def _character(char: str) -> str:
+    escaped = "\\/" if char == "/" else json.dumps(char)[1:-1]
+    return re.escape(char) if escaped == char else f"(?:{re.escape(char)}|(?i:{re.escape(escaped)}))"
 
 
 def _escaped(system: str, code: str) -> str:

@@ -101,6 +101,8 @@ class Scan:
         """Line numbers, by path, that DuckDB itself could not read (no UTF-8). They may be off where
         lines end in CRLF."""
         found: dict[str, list[int]] = {}
+        if not self._files:
+            return found  # no scan, so there are no tables of its rejects
         rows = self._run(
             "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
         )
