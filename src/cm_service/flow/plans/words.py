@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from cm_service.flow.plans.board import local_day
-from cm_service.rules.decision import Decision, Evidence
+from cm_service.rules.decision import Evidence
 
 # Flags that a person must see before calling; the others stay in the decision.
 _NOTES = {
@@ -59,30 +59,18 @@ def day_text(day: dt.date | None, raw: str = "") -> str:
     return day.isoformat() if day else raw or "an unknown date"
 
 
-def number(value: Any) -> str:
-    """A fact's number without trailing noise: 9.4, 12."""
-    text = str(value)
-    return text.rstrip("0").rstrip(".") if "." in text and text.endswith("00") else text
-
-
 def decimal(value: Any) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
 def fact_day(value: Any, zone: dt.tzinfo) -> dt.date | None:
-    """A day of `facts`: a date, or an instant, as object or as text."""
-    if isinstance(value, dt.datetime):
-        return value.astimezone(zone).date()
-    if isinstance(value, dt.date):
-        return value
-    return local_day(value, zone) if isinstance(value, str) else None
+    """The local day of a date or an instant of `facts`; None for a month or a year."""
+    return local_day(str(value), zone) if value else None
 
 
 def fact_instant(value: Any) -> dt.datetime | None:
-    """An instant of `facts`, as object or as text with an offset."""
-    if isinstance(value, str) and value:
-        value = dt.datetime.fromisoformat(value)
-    return value if isinstance(value, dt.datetime) else None
+    """An instant of `facts`."""
+    return dt.datetime.fromisoformat(str(value)) if value else None
 
 
 def evidence_day(evidence: Evidence, zone: dt.tzinfo) -> str:
@@ -115,7 +103,3 @@ def shown_flags(flags: Iterable[str]) -> list[str]:
 def why(reason: str) -> str:
     """A reason word with its meaning; the word comes first, so that machines find it, too."""
     return f"{reason}: {_REASONS[reason]}" if reason in _REASONS else reason or "no longer needed"
-
-
-def groups_text(decision: Decision) -> str:
-    return ", ".join(str(group).replace("_", " ") for group in decision.facts.get("groups", ()))
