@@ -101,5 +101,8 @@ def _tell(read: Source) -> int:
         people.print(f"and {len(holes) - SHOWN} more holes")
     if len(read.rejects) > len(holes):
         people.print(f"{len(read.rejects) - len(holes)} resources could not be used as they are")
+    strangers = len(read.reading.without_patient)
+    if strangers:
+        people.print(f"facts of {strangers} patients of whom there is no Patient resource: not judged")
     sys.stdout.flush()
     return PARTIAL if holes or read.unread else COMPLETE

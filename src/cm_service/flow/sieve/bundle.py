@@ -35,7 +35,10 @@ def read_bundle(
     entries = read_entries(bundle if isinstance(bundle, bytes) else dumps(bundle))
     rows = [Row(number, Normaliser.kind_of(line), line, False) for number, line in entries.lines]
     owners = [Normaliser.owner_of(row.line, row.type) for row in rows]
-    base = base_url or own_base([(owner, 1) for owner in owners if owner], entries.bases)
+    known = {
+        References().patient(owner) for row, owner in zip(rows, owners, strict=True) if row.type == "Patient"
+    }
+    base = base_url or own_base([(owner, 1) for owner in owners if owner], entries.bases, known)
     normaliser = Normaliser(References(base, _conditional(rows)), concept_map)
     references = normaliser.context.references
     rejects = [fault.reject(references) for fault in entries.faults]

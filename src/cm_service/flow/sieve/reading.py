@@ -51,7 +51,7 @@ class Reading:
         self._scan, self._limit = scan, limit
         self._files = prepared.files
         owners = scan.owners()
-        base = base_url or own_base(owners, prepared.bases)
+        base = base_url or own_base(owners, prepared.bases, frozenset(scan.patients()))
         self.references = References(base, self._conditional())
         self._normaliser = Normaliser(self.references, concept_map)
         self.counts = scan.counts()
@@ -88,6 +88,7 @@ class Reading:
         """Everything that could not be used so far, each with its file and line."""
         if self._lost:
             self._known.extend(self._located())
+            self._known.sort(key=lambda reject: (reject.file, reject.line))
             self._lost = []
         return self._known
 
