@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from cm_service.fhir.values import base_of
+from cm_service.fhir.values import NOTHING, base_of, is_given
 from cm_service.flow.sieve.faults import Fault, patients_in
 
 _URN = re.compile(rb'("reference"\s*:\s*")(urn:[^"]+)(")')
@@ -127,8 +127,3 @@ def _named(match: re.Match[bytes], names: dict[bytes, bytes]) -> bytes:
 def _compact(text: bytes) -> bytes:
     """On one line, with every digit of its numbers."""
     return msgspec.json.format(text, indent=-1)
-
-
-def to_text(bundle: Any) -> bytes:
-    """A Bundle that was parsed already, as text again."""
-    return msgspec.json.Encoder(decimal_format="number").encode(bundle)
