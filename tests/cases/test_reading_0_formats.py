@@ -47,6 +47,13 @@ def test_all_types_in_one_file_of_any_name_are_read() -> None:
     assert evaluate([], raw_lines={"everything.ndjson": lines}).patients == evaluate(WORLD).patients
 
 
+@pytest.mark.parametrize("name", ["Patient-p1-everything.ndjson", "export of Observation.jsonl", "7.ndjson"])
+def test_a_file_name_that_speaks_of_more_promises_no_type(name: str) -> None:
+    lines = [json.dumps(r) for r in WORLD]
+    answer = evaluate([], raw_lines={name: lines})
+    assert (answer.code, answer.patients) == (0, evaluate(WORLD).patients)
+
+
 def test_many_files_of_one_type_are_read() -> None:
     lines = {
         f"Observation.{n:03}.ndjson": [json.dumps(a1c(5.0 + n, f"2026-0{n}-01", id=f"o{n}"))]

@@ -81,9 +81,10 @@ def _is_input(name: str) -> bool:
 
 
 def promised_type(name: str) -> str:
-    """The one FHIR type that a file name speaks of (`Patient.ndjson`, `1.Condition.ndjson.gz`)."""
-    found = {word for word in _WORDS.findall(name) if word in RESOURCE_TYPES}
-    return found.pop() if len(found) == 1 else ""
+    """The FHIR type that a file name speaks of (`Patient.ndjson`, `1.Condition.ndjson.gz`), "" for none.
+    A name with other words (`Patient-p1-everything.ndjson`) promises nothing."""
+    words = _WORDS.findall(name.removesuffix(".gz").rpartition(".")[0])
+    return words[0] if len(words) == 1 and words[0] in RESOURCE_TYPES else ""
 
 
 def open_lines(path: Path) -> BinaryIO:
