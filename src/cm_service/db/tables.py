@@ -75,6 +75,8 @@ class Emr(Base):
     owner: Mapped[str | None]
     write_mode: Mapped[str]
     settings: Mapped[dict[str, Any]]
+    profile: Mapped[str | None]  # name of a vendor profile (fhir/profiles)
+    test_patient: Mapped[str | None]  # the one patient in whose chart a probe may write
     created_at: Mapped[dt.datetime]
 
 
@@ -234,3 +236,50 @@ class Placement(Base):
         ),
         sa.Index("ix_placement_state", "state"),
     )
+
+
+class PassportVerb(Base):
+    """What one EMR can do with one resource type by one verb: four facts, each with its date.
+
+    `declared`, `granted` and `allowed` are yes, no or unknown; `allowed_on` is the date of the vendor
+    profile's source. `worked_*` is the last success, `refused_*` the last refusal that speaks against
+    the verb itself, `refusals` how many of them came since the last success."""
+
+    __tablename__ = "passport_verb"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    verb: Mapped[str] = mapped_column(primary_key=True)
+    declared: Mapped[str]
+    declared_at: Mapped[dt.datetime | None]
+    granted: Mapped[str]
+    granted_at: Mapped[dt.datetime | None]
+    allowed: Mapped[str]
+    allowed_on: Mapped[str | None]
+    allowed_note: Mapped[str] = mapped_column(sa.Text)
+    worked_status: Mapped[int | None]
+    worked_at: Mapped[dt.datetime | None]
+    refused_status: Mapped[int | None]
+    refused_at: Mapped[dt.datetime | None]
+    refusals: Mapped[int]
+
+
+class PassportFact(Base):
+    """Anything else that was seen of an EMR; `resource` is "" for what holds of all its types."""
+
+    __tablename__ = "passport_fact"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    at: Mapped[dt.datetime]
+
+
+class PassportChange(Base):
+    """A fact that is no longer what the passport said, in words."""
+
+    __tablename__ = "passport_change"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    emr: Mapped[str] = emr_key(index=True)
+    at: Mapped[dt.datetime]
+    text: Mapped[str] = mapped_column(sa.Text)
