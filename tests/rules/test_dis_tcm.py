@@ -77,7 +77,7 @@ def test_no_encounter_means_no_stay():
 
 def test_an_open_stay_is_not_a_discharge():
     assert said(ask(RULE, running(imp("11-20 10:00")))) == (Outcome.NOT_ELIGIBLE, ["stay_open"])
-    assert said(ask(RULE, running(snf("11-20 10:00")))) == (Outcome.NOT_ELIGIBLE, ["snf_open"])
+    assert said(ask(RULE, running(snf("11-20 10:00")))) == (Outcome.NOT_ELIGIBLE, ["stay_open"])
 
 
 def test_open_by_status_with_an_end_past_is_insufficient_and_stale():
@@ -162,7 +162,7 @@ def test_a_transfer_that_arrived_speaks_through_the_next_stay():
 def test_sent_to_skilled_nursing_waits_and_home_from_there_starts_the_clock():
     first = imp("11-10 10:00", "11-16 10:00", disposition="snf")
     assert said(ask(RULE, first)) == (Outcome.NOT_ELIGIBLE, ["transfer_awaited"])
-    assert ask(RULE, first, running(snf("11-16 11:00"))).reasons == ["snf_open"]
+    assert ask(RULE, first, running(snf("11-16 11:00"))).reasons == ["stay_open"]
     home = ask(RULE, first, snf("11-16 11:00", "11-20 10:00"))
     assert said(home) == ELIGIBLE
     assert home.facts["discharge_date"] == "2026-11-20"

@@ -69,10 +69,6 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         told = [m.left for m in sorted(self.members, key=_rank) if m.is_stay and not m.left.missing]
         return told[-1] if told else self.left
 
-    @property
-    def has_open_snf(self) -> bool:
-        return any(member.is_open and member.is_snf for member in self.members)
-
 
 def more_than_a_day_ago(end: Span, clock: Clock) -> bool:
     """Did it end more than 24 h ago, whichever instant of its day (or month) it was?"""

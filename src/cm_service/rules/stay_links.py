@@ -48,7 +48,10 @@ def _links(members: list[Member], encounters: Mapping[str, EncounterFact]) -> It
     ancestors = [_ancestors(member.encounter, encounters) for member in members]
     place = {member.encounter.id: index for index, member in enumerate(members)}
     for index, above in enumerate(ancestors):
-        yield from ((index, place[name], Link.SURE) for name in above if name in place)
+        known = (place[name] for name in above if name in place)
+        yield from (
+            (index, other, Link.SURE) for other in known if not _is_return(members[index], members[other])
+        )
     reaching: list[int] = []  # earlier ones that may still touch the next start
     for later, member in enumerate(members):
         reaching = [index for index in reaching if _reaches(members[index], member)]
@@ -75,6 +78,17 @@ def _ancestors(encounter: EncounterFact, encounters: Mapping[str, EncounterFact]
         parent = encounters.get(name)
         reference = parent.part_of if parent else None
     return above
+
+
+def _is_return(one: Member, other: Member) -> bool:
+    """Is it an ED visit that surely began after the other, a stay, had ended? It is never folded back
+    into that stay, not even as a part of it: a return to the ED must stay in sight."""
+    visit, stay = (other, one) if one.is_stay else (one, other)
+    if visit.is_stay or not stay.is_stay or stay.is_open or stay.end is None:
+        return False
+    if visit.start.instant and stay.end.instant:
+        return visit.start.instant > stay.end.instant
+    return visit.start.low > stay.end.high
 
 
 def _reaches(earlier: Member, later: Member) -> bool:

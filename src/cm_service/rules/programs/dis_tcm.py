@@ -75,7 +75,7 @@ def _judge(stay: Stay, followed: bool, parameters: Parameters, clock: Clock) -> 
     if followed:
         return Outcome.NOT_ELIGIBLE, ("readmitted",)
     if stay.state is State.OPEN:
-        return Outcome.NOT_ELIGIBLE, ("snf_open" if stay.has_open_snf else "stay_open",)
+        return Outcome.NOT_ELIGIBLE, ("stay_open",)
     if stay.state is State.STALE:
         return Outcome.INSUFFICIENT_DATA, ("status_stale",)
     if stay.end is None or stay.state is State.UNDATED:
