@@ -21,7 +21,7 @@ class _Request(msgspec.Struct):
 
 class _Entry(msgspec.Struct, rename="camel"):
     full_url: str | None = None
-    resource: msgspec.Raw = msgspec.Raw()  # not optional: a union with None takes nothing but null
+    resource: msgspec.Raw = NOTHING  # not optional: a union with None takes nothing but null
     request: _Request | None = None
 
 
@@ -90,7 +90,7 @@ def _entries(entries: list[_Entry], file: str) -> Entries:
 
 def _take(number: int, entry: _Entry, found: Entries, names: dict[bytes, bytes]) -> Fault | None:
     """One entry into `found`; the fault if it has one."""
-    if bytes(entry.resource) in (b"", b"null"):
+    if not is_given(entry.resource):
         deleted = entry.request is not None and entry.request.method == "DELETE"
         return None if deleted else Fault("no_resource")
     raw = bytes(entry.resource)

@@ -17,6 +17,7 @@ import duckdb
 from cm_service.fhir.resource_types import RESOURCE_TYPES
 from cm_service.flow.normalise import KINDS, OWNED, PLACES
 from cm_service.flow.normalisers.used_codes import (
+    ESCAPE,
     ORDER_SETS,
     RESULT_SETS,
     ConceptMap,
@@ -39,6 +40,10 @@ def _list(texts: Iterable[str], brackets: str = "()") -> str:
 
 def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _holds(codes: str) -> str:
+    return f"(regexp_matches(line, {_text(codes)}) OR contains(line, {_text(ESCAPE)}))"
 
 
 # All paths in one call, so that a line is parsed once; NULL where the line is no JSON.
@@ -178,12 +183,13 @@ class Scan:
     # --- SQL
 
     def _wanted(self) -> str:
-        keys = [f"WHEN '{kind}' THEN regexp_matches(line, {_text(self._pattern(kind))})" for kind in _BY_CODE]
+        keys = [f"WHEN '{kind}' THEN {self._coded(kind)}" for kind in _BY_CODE]
         return f"CASE type {' '.join(keys)} ELSE type IN {_list(KINDS.keys() - _BY_CODE.keys())} END"
 
-    def _pattern(self, kind: str) -> str:
+    def _coded(self, kind: str) -> str:
+        """May the line hold a code that rules read? What was entered in error is wanted whatever it holds."""
         codes = pattern(_BY_CODE[kind], self._concept_map)
-        return f'{codes}|"{_MISTAKE}"'
+        return _holds(f'{codes}|"{_MISTAKE}"')
 
     def _select(self, wanted: str, *, paths: list[str], naming: str = "true", faults: bool = True) -> str:
         """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after."""
@@ -212,20 +218,21 @@ class Scan:
         dying = self._run(
             f"""SELECT DISTINCT ref FROM landed WHERE fault IS NULL AND type = 'Encounter' AND ref IS NOT NULL
                 AND CASE WHEN contains(line, '"dischargeDisposition"')
-                    THEN regexp_matches(line, {_text(codes)}) END"""
+                    THEN {_holds(codes)} END"""
         ).fetchall()
         paths = [str(file.path) for file in self._files if file.promised in ("", "Observation")]
         if not dying or not paths:
             return
-        refs, known = [ref for (ref,) in dying], _text(self._pattern("Observation"))
+        refs = [ref for (ref,) in dying]
         names = "|".join(re.escape(ref.rpartition("/")[2]) for ref in refs[:_NAMED])
+        named = f"Patient\\\\?/(?:{names})"  # what all have in front lets the search skip most of a line
         self._scan(
             "INSERT INTO landed "
             + self._select(
                 f"""CASE WHEN type = 'Observation' AND subject IN {_list(refs)}
-                    THEN NOT regexp_matches(line, {known}) ELSE false END""",
+                    THEN NOT {self._coded("Observation")} ELSE false END""",
                 paths=paths,
-                naming="true" if len(refs) > _NAMED else f"regexp_matches(line, {_text(names)})",
+                naming="true" if len(refs) > _NAMED else f"regexp_matches(line, {_text(named)})",
                 faults=False,
             )
         )
