@@ -209,6 +209,15 @@ SETTINGS = (
         place("Location", ROLE, "SNF"),
         dis_snf=SNF,
     ),
+    *(
+        story(
+            f"a location of the type {code} makes the stay one too",
+            here("Location"),
+            place("Location", system, code),
+            dis_snf=SNF,
+        )
+        for system, code in ((SNOMED, "45618002"), ("http://nucc.org/provider-taxonomy", "314000000X"))
+    ),
     story(
         "a location of another type does not", here("Location"), place("Location", ROLE, "HOSP"), dis_snf=no()
     ),

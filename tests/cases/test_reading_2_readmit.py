@@ -379,6 +379,13 @@ SANDWICH = (
         dis_readmit=no(),
     ),
     story(
+        "an SNF that begins in the minute of the hospital does not lie between",
+        HOSPITAL,
+        snf("s", "11-06 10:00", "11-06 11:00", out="other-hcf"),
+        stay("b", "11-06 10:00", "11-18 12:00"),
+        dis_readmit=no(),
+    ),
+    story(
         "hospital, rehabilitation, hospital",
         stay("a", "11-01 08:00", "11-05 12:00", out="rehab"),
         stay("n", "11-05 14:00", "11-12 08:00", code="NONAC", out="other-hcf"),
