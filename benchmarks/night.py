@@ -57,16 +57,20 @@ def night(landing: Path, work: Path) -> dict[str, Any]:
         )
     began = time.perf_counter()
     source = from_folder(landing, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False)
-    Store(db, SLUG, replaces=frozenset(), holes=source.holes).take(source.patients(), source.places)
+    plans = _evaluation(Parameters())
+    read = time.perf_counter()
+    store = Store(db, plans, replaces=frozenset(), holes=source.holes, entangled=source.entangled())
+    counts = store.take(source.patients(), source.places).counts
     kept = time.perf_counter()
-    counts = evaluate_due(db, _evaluation(Parameters()))
+    counts += evaluate_due(db, plans)
     ended = time.perf_counter()
     with db.read() as connection:
         decisions = sum(care.count_outcomes(connection, SLUG).values())
     return {
         "seconds": ended - began,
-        "keep_seconds": kept - began,
-        "evaluate_seconds": ended - kept,
+        "sieve_seconds": read - began,
+        "keep_seconds": kept - read,
+        "due_seconds": ended - kept,
         "patients": counts["patients"],
         "decisions": decisions,
         "intents": counts["intents"],
@@ -74,7 +78,7 @@ def night(landing: Path, work: Path) -> dict[str, Any]:
 
 
 def _evaluation(parameters: Any) -> Any:
-    from cm_service.flow.evaluate import Night
+    from cm_service.flow.judge import Night
     from cm_service.flow.plan import plan
     from cm_service.flow.plans.context import PlanContext
 

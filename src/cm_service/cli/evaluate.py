@@ -13,7 +13,7 @@ from cm_service import wiring
 from cm_service.cli.output import COMPLETE, PARTIAL, errors_become_exits, people
 from cm_service.errors import BadInput
 from cm_service.flow.connection import MAP, concept_map_of, parameters_of
-from cm_service.flow.evaluate import line
+from cm_service.flow.judge import line
 from cm_service.flow.people import Facts, Surroundings, replaced_by, survivor_of, views
 from cm_service.flow.sources import Source, from_folder
 from cm_service.rules.decision import Decision, Rule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -132,9 +133,23 @@ def drop_records(connection: sa.Connection, emr: str, patient_ids: Iterable[str]
         connection.execute(sa.delete(Record).where(Record.emr == emr, Record.patient_id.in_(part)))
 
 
-def own(connection: sa.Connection, emr: str, keys_by_patient: Iterable[tuple[str, str]]) -> None:
-    """Note who each resource (`Type/id`, patient id) belongs to now."""
-    upsert(connection, ResourceOwner, [{"emr": emr, "key": k, "patient_id": p} for k, p in keys_by_patient])
+_OWN = {
+    "sqlite": """INSERT INTO resource_owner (emr, key, patient_id)
+        SELECT :emr, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:pairs)
+        WHERE true ON CONFLICT (emr, key) DO UPDATE SET patient_id = excluded.patient_id""",
+    "postgresql": """INSERT INTO resource_owner (emr, key, patient_id)
+        SELECT :emr, pair ->> 0, pair ->> 1 FROM json_array_elements(CAST(:pairs AS json)) AS pair
+        ON CONFLICT (emr, key) DO UPDATE SET patient_id = excluded.patient_id""",
+}
+
+
+def own(connection: sa.Connection, emr: str, pairs: list[tuple[str, str]]) -> None:
+    """Note who each resource (`Type/id`, patient id) belongs to now. One statement with a JSON list:
+    a parameter per value would cost more than everything else that a night stores."""
+    if pairs:
+        unique = json.dumps(list(dict(pairs).items()))
+        statement = sa.text(_OWN[connection.dialect.name])
+        connection.execute(statement, {"emr": emr, "pairs": unique})
 
 
 def owners(connection: sa.Connection, emr: str, keys: Iterable[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from cm_service.flow import evaluate, figures, landing, pull
 from cm_service.flow.connection import concept_map_of, parameters_of
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.intents import Change, Known
+from cm_service.flow.judge import Night
 from cm_service.flow.plan import plan
 from cm_service.flow.plans.context import PlanContext
 from cm_service.flow.reconcile import note_deleted, reconcile
@@ -68,10 +69,10 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
             ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
         async with tools.client(emr) as client:
             source = await _read(tools, emr, client, options, run.id, tell)
-            store = Store(db, slug, replaces=source.replaces, holes=source.holes, progress=tell)
-            stored = store.take(source.patients(), source.places)
-            reconciled = await _reconcile(tools, emr, client, options, source, stored)
-            judged = evaluate.evaluate_due(db, _evaluation(tools, emr, options, source, tell))
+            reconciled = await _reconcile(tools, emr, client, options, source)
+            plans = _plans(tools, emr, options, source, tell)
+            stored = _keep(db, plans, source)
+            judged = stored.counts + evaluate.evaluate_due(db, plans)
             delivery = await _deliver(tools, emr, client, options, tell)
         seconds = time.monotonic() - began
         dry = not _may_write(emr, options)
@@ -109,7 +110,7 @@ async def _read(
 
 
 async def _reconcile(
-    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, source: Source, stored: Stored
+    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, source: Source
 ) -> Counter[str]:
     """What happened to our resources in the EMR since we last looked."""
     counts, seen = reconcile(
@@ -121,14 +122,19 @@ async def _reconcile(
         now=options.as_of,
     )
     if source.pulled:
-        complete = source.replaces - stored.held_back
         counts["deleted"] = await note_deleted(
-            tools.database, client, emr=emr.slug, complete=complete, seen=seen, now=options.as_of
+            tools.database, client, emr=emr.slug, complete=source.replaces, seen=seen, now=options.as_of
         )
     return counts
 
 
-def _evaluation(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: Tell) -> evaluate.Night:
+def _keep(db: Database, plans: Night, source: Source) -> Stored:
+    """Records, and at once the decisions and intents of whoever changed."""
+    store = Store(db, plans, replaces=source.replaces, holes=source.holes, entangled=source.entangled())
+    return store.take(source.patients(), source.places)
+
+
+def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: Tell) -> Night:
     parameters = parameters_of(emr.settings)
     zone = ZoneInfo(emr.timezone)
 
@@ -151,7 +157,7 @@ def _evaluation(tools: Tools, emr: Any, options: NightOptions, source: Source, t
             zone=zone,
         )
 
-    return evaluate.Night(
+    return Night(
         emr=emr.slug,
         as_of=options.as_of,
         zone=zone,

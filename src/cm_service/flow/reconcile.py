@@ -22,6 +22,7 @@ from cm_service.flow import ours
 from cm_service.flow.intents import identifier_value
 from cm_service.flow.ours import Json
 from cm_service.flow.plans.identity import Identity, key_in, read_key
+from cm_service.flow.vanished import too_many
 
 KINDS = ("CarePlan", "Goal", "Task")
 # Seen in the EMR: a lost answer is known now, and a conflict may be tried again on the new version.
@@ -63,14 +64,13 @@ async def note_deleted(
 ) -> int:
     """What the ledger knows as written, and was not seen although its type (`complete`) was read to
     the last page, is asked for by id: only 404 and 410 mean that somebody deleted it (a lost scope
-    or a filtered search must not)."""
+    or a filtered search must not). So much at once that it cannot be people's doing: nothing."""
     with db.read() as connection:
         rows = ledger.listed(connection, emr=emr)
-    missing = [
-        row
-        for row in rows
-        if row.kind in complete and row.reference and not row.deleted and row.reference not in seen
-    ]
+    there = [row for row in rows if row.kind in complete and row.reference and not row.deleted]
+    missing = [row for row in there if row.reference not in seen]
+    if too_many(len(missing), len(there)):
+        return 0
     deleted = [row for row in missing if await _is_deleted(client, row)]
     with db.write() as connection:
         for row in deleted:

@@ -22,9 +22,9 @@ def decode(stored: bytes) -> dict[str, AnyFact]:
     return _RECORD.decode(stored)
 
 
-def digest(facts: Mapping[str, AnyFact]) -> str:
+def digest_of(encoded: bytes) -> str:
     """The same for the same facts, in whatever order they were read: is anything new here?"""
-    return blake2b(encode(facts), digest_size=16).hexdigest()
+    return blake2b(encoded, digest_size=16).hexdigest()
 
 
 def encode_one(place: AnyFact) -> bytes:

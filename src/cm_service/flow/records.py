@@ -1,14 +1,14 @@
-"""Facts -> one record per patient in the store: replaced resource by resource, deletions seen, and a
-guard against the mass deletion that is really a lost scope or a failed search.
+"""Facts -> one record per patient in the store, and at once the judgement of whoever changed.
 
-A type that was read to its last page replaces what was held of it; any other type only adds and
-updates. A resource that changed its subject leaves the old record.
+A type that was read to its last page replaces what was held of it (`vanished.py`); any other type
+only adds and updates. Record, decisions and intents of a patient go into one transaction.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,199 +17,189 @@ from cm_service.db import care, sync
 from cm_service.db.engine import Database
 from cm_service.db.sync import Held
 from cm_service.flow import record
+from cm_service.flow.judge import Group, Judge, Night
 from cm_service.flow.people import Facts, replaced_by, survivor_of
-from cm_service.rules.facts import AnyFact, PlaceFact
+from cm_service.flow.places import store_places
+from cm_service.flow.vanished import Vanished
+from cm_service.rules.facts import PlaceFact
 
-BATCH = 50
-GUARD_COUNT, GUARD_SHARE = 20, 0.05
-PLACES = frozenset({"Location", "Organization"})
+BATCH = 50  # patients per transaction: short enough to block nobody, long enough to be quick
 
 
 class Stored(NamedTuple):
-    """`held_back` are types of which so much was missing that nothing was removed."""
+    """`held_back` are types of which so much was missing that nothing was removed; `counts` adds up
+    who was judged at once."""
 
     changed: int
     removed: int
     held_back: frozenset[str]
+    counts: Counter[str]
+
+
+class Entry(NamedTuple):
+    """One patient of a batch: the facts that the record is to hold, and its bytes."""
+
+    patient_id: str
+    facts: Facts
+    encoded: bytes
+    digest: str
+    whole: bool  # nothing is held that was not read
 
 
 class Store:
-    """Takes one reading into the store. `replaces` are the types whose absence means deletion."""
+    """Takes one reading into the store. `replaces` are the types whose absence means deletion;
+    `entangled` the patient ids that a merge joins: they are judged when all have been read."""
 
     def __init__(
         self,
         db: Database,
-        emr: str,
+        night: Night,
         *,
         replaces: frozenset[str],
         holes: Mapping[str, Iterable[str]],
-        progress: Callable[[str], None] = lambda _text: None,
+        entangled: frozenset[str] = frozenset(),
     ) -> None:
-        self.db, self.emr, self.replaces = db, emr, replaces
-        self.holes, self.progress = holes, progress
+        self.db, self.night, self.emr = db, night, night.emr
+        self.holes = holes
         with db.read() as connection:
-            self.held = sync.held_records(connection, emr)
-            self.before = sync.count_by_type(connection, emr)
-        self.seen: set[str] = set()  # resource keys, to tell a move from a deletion
-        self.visited: set[str] = set()
-        self.missing: dict[str, set[str]] = {}  # patient -> keys that were held and not read
+            self.held = sync.held_records(connection, self.emr)
+            before = sync.count_by_type(connection, self.emr)
+        self.vanished = Vanished(replaces, before)
+        merged = {who for who, held in self.held.items() if held.survivor != who}
+        self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
         self.links: dict[str, str | None] = {}
         self.changed: set[str] = set()
+        self.by = night.evaluated_by
 
     def take(self, patients: Iterable[tuple[str, Facts]], places: Mapping[str, PlaceFact]) -> Stored:
         """Everything read, in batches of one short transaction each."""
-        self._places(places)
+        known = store_places(self.db, self.emr, places, replaces=self.vanished.replaces)
+        judge = Judge(self.night, known)
         batch: list[tuple[str, Facts]] = []
         for item in patients:
             batch.append(item)
             if len(batch) == BATCH:
-                self._save(batch)
+                self._save(batch, judge)
                 batch = []
-        self._save(batch)
-        held_back = self._remove()
+        self._save(batch, judge)
+        self._remove()
         self._merge()
-        return Stored(len(self.changed), self._removed, held_back)
+        found = self.vanished
+        return Stored(len(self.changed), found.removed, found.held_back, judge.counts)
 
-    def _save(self, batch: list[tuple[str, Facts]]) -> None:
+    def _save(self, batch: list[tuple[str, Facts]], judge: Judge) -> None:
         """Add and update; what was held and not read is only noted here."""
-        known = [who for who, _ in batch if who in self.held]
         with self.db.write() as connection:
-            olds = sync.load_facts(connection, self.emr, self._to_compare(known, batch))
-            rows: list[dict[str, Any]] = []
-            owned: list[tuple[str, str]] = []
-            for who, facts in batch:
-                self.visited.add(who)
-                self.seen.update(facts)
-                merged = facts
-                if who in olds:
-                    old = record.decode(olds[who])
-                    gone = old.keys() - facts.keys()
-                    if gone:
-                        self.missing[who] = {key for key in gone if self._replaced(key)}
-                        merged = {**{key: old[key] for key in gone}, **facts}
-                    owned.extend((key, who) for key in facts.keys() - old.keys())
-                elif who not in self.held:
-                    owned.extend((key, who) for key in facts)
-                self._row(rows, who, merged)
-            self._take_from_others(connection, owned)
-            sync.save_records(connection, rows)
-            sync.own(connection, self.emr, owned)
-        self.progress(f"{len(self.visited)} patients")
+            entries = self._entries(connection, batch)
+            good = self._judge(connection, entries, judge)
+            sync.save_records(connection, [self._row(entry, good) for entry in entries])
+        self.night.progress(f"{len(self.vanished.visited)} patients read")
 
-    def _to_compare(self, known: list[str], batch: list[tuple[str, Facts]]) -> list[str]:
-        """Whose stored facts must be decoded: those whose record is not byte for byte the same."""
-        facts_of = dict(batch)
-        return [who for who in known if record.digest(facts_of[who]) != self.held[who].digest]
+    def _entries(self, connection: sa.Connection, batch: list[tuple[str, Facts]]) -> list[Entry]:
+        """The batch's records that differ from what is held."""
+        fresh = [(who, facts, *_encoded(facts)) for who, facts in batch]
+        changed = [item for item in fresh if not self._is_held(item[0], item[3])]
+        olds = sync.load_facts(connection, self.emr, [who for who, *_ in changed if who in self.held])
+        entries, owned = [], list[tuple[str, str]]()
+        for who, facts in batch:
+            self.vanished.saw(who, facts)
+            self.links[who] = replaced_by(who, facts)
+        for who, facts, encoded, digest in changed:
+            old = record.decode(olds[who]) if who in olds else {}
+            owned.extend((key, who) for key in facts.keys() - old.keys())
+            kept = self.vanished.kept(who, old, facts)
+            if kept:
+                facts = {**kept, **facts}
+                encoded, digest = _encoded(facts)
+            if not self._is_held(who, digest):
+                entries.append(Entry(who, facts, encoded, digest, not kept))
+        self._move(connection, owned)
+        return entries
 
-    def _row(self, rows: list[dict[str, Any]], who: str, facts: Facts) -> None:
-        holes = tuple(sorted(self.holes.get(who, ())))
-        own = record.digest(facts)
-        link = replaced_by(who, facts)
-        self.links[who] = link
+    def _is_held(self, who: str, digest: str) -> bool:
         held = self.held.get(who)
-        if held is not None and held.digest == own and held.holes == holes:
-            return
+        return held is not None and (held.digest, held.holes) == (digest, self._holes(who))
+
+    def _holes(self, who: str) -> tuple[str, ...]:
+        return tuple(sorted(self.holes.get(who, ())))
+
+    def _judge(
+        self, connection: sa.Connection, entries: list[Entry], judge: Judge
+    ) -> dict[str, dt.datetime | None]:
+        """Decisions in the same transaction, for those who stand alone and are fully known by now."""
+        if not self.night.store:
+            return {}
+        ready = [e for e in entries if e.whole and e.patient_id not in self.entangled]
+        groups = [
+            Group(e.patient_id, {e.patient_id: e.facts}, {e.patient_id: self._holes(e.patient_id)})
+            for e in ready
+        ]
+        return judge.judge(connection, groups) if groups else {}
+
+    def _row(self, entry: Entry, good: Mapping[str, dt.datetime | None]) -> dict[str, Any]:
+        who, holes = entry.patient_id, self._holes(entry.patient_id)
         self.changed.add(who)
-        survivor = link or who
-        self.held[who] = Held(held.survivor if held else survivor, own, holes)
-        rows.append(
-            {
-                "emr": self.emr,
-                "patient_id": who,
-                "survivor": survivor,
-                "facts": record.encode(facts),
-                "digest": own,
-                "holes": list(holes),
-                "due": True,
-                "stable_until": None,
-                "evaluated_by": "",
-            }
-        )
+        survivor = self.held[who].survivor if who in self.held else who
+        self.held[who] = Held(survivor, entry.digest, holes)
+        return {
+            "emr": self.emr,
+            "patient_id": who,
+            "survivor": survivor,
+            "facts": entry.encoded,
+            "digest": entry.digest,
+            "holes": list(holes),
+            "due": who not in good,
+            "stable_until": good.get(who),
+            "evaluated_by": self.by if who in good else "",
+        }
 
-    def _take_from_others(self, connection: sa.Connection, owned: list[tuple[str, str]]) -> None:
-        """A resource that came under another patient before leaves that record at once."""
-        if not self.before:
-            return
-        now = dict(owned)
-        for key, before in sync.owners(connection, self.emr, now).items():
-            if before != now[key]:
-                self.missing.setdefault(before, set()).add(key)
+    def _move(self, connection: sa.Connection, owned: list[tuple[str, str]]) -> None:
+        """A resource that came under another patient before leaves that record."""
+        if self.vanished.before:
+            now = dict(owned)
+            for key, before in sync.owners(connection, self.emr, now).items():
+                if before != now[key]:
+                    self.vanished.moved(before, key)
+        sync.own(connection, self.emr, owned)
 
-    def _replaced(self, key: str) -> bool:
-        return key.partition("/")[0] in self.replaces
-
-    # --- what is gone ---------------------------------------------------------------------------
-
-    _removed = 0
-
-    def _remove(self) -> frozenset[str]:
-        """Take what was not read any more out of its records, unless too much of a type is missing."""
-        for who in self.held.keys() - self.visited:
-            self._note_absent(who)
-        lost = Counter(
-            key.partition("/")[0] for keys in self.missing.values() for key in keys if key not in self.seen
-        )
-        held_back = frozenset(
-            kind for kind, count in lost.items() if count > max(GUARD_COUNT, GUARD_SHARE * self.before[kind])
-        )
-        for who, keys in sorted(self.missing.items()):
-            going = {k for k in keys if k in self.seen or k.partition("/")[0] not in held_back}
-            if going:
-                self._take_out(who, going)
-        return held_back
-
-    def _note_absent(self, who: str) -> None:
-        with self.db.read() as connection:
-            facts = record.decode(sync.load_facts(connection, self.emr, [who])[who])
-        self.links[who] = replaced_by(who, facts)
-        gone = {key for key in facts if self._replaced(key)}
-        if gone:
-            self.missing.setdefault(who, set()).update(gone)
+    def _remove(self) -> None:
+        """Take what was not read any more out of its records."""
+        for who in sorted(self.held.keys() - self.vanished.visited):
+            with self.db.read() as connection:
+                facts = record.decode(sync.load_facts(connection, self.emr, [who])[who])
+            self.links[who] = replaced_by(who, facts)
+            self.vanished.kept(who, facts, {})
+        for who, keys in self.vanished.going():
+            self._take_out(who, keys)
 
     def _take_out(self, who: str, keys: set[str]) -> None:
         with self.db.write() as connection:
             old = record.decode(sync.load_facts(connection, self.emr, [who])[who])
             left = {key: fact for key, fact in old.items() if key not in keys}
-            sync.disown(connection, self.emr, keys - self.seen)
-            if not left:
-                sync.drop_records(connection, self.emr, [who])
+            sync.disown(connection, self.emr, keys - self.vanished.seen)
+            if f"Patient/{who}" not in left:
                 care.drop_decisions(connection, self.emr, [who])
-                self.held.pop(who), self.links.pop(who, None)
+            if left:
+                sync.save_records(connection, [self._row(Entry(who, left, *_encoded(left), True), {})])
             else:
-                rows: list[dict[str, Any]] = []
-                self._row(rows, who, left)
-                sync.save_records(connection, rows)
-        self._removed += len(keys - self.seen)
-
-    # --- merges and places ----------------------------------------------------------------------
+                sync.drop_records(connection, self.emr, [who])
+                self.held.pop(who)
+        self.links[who] = replaced_by(who, left)
 
     def _merge(self) -> None:
         """Point every record at its survivor, and make both old and new groups due."""
-        moved: dict[str, str] = {}
-        for who in self.held:
-            survivor = survivor_of(who, self.links)
-            if self.links.get(who) is not None or survivor != self.held[who].survivor:
-                moved[who] = survivor
+        moved = {
+            who: survivor
+            for who, held in self.held.items()
+            if (survivor := survivor_of(who, self.links)) != held.survivor
+        }
+        touched = set(moved.values()) | {self.held[who].survivor for who in moved}
+        touched |= {survivor_of(who, self.links) for who in self.changed & self.entangled}
         with self.db.write() as connection:
-            touched = set(moved.values()) | {self.held[who].survivor for who in moved}
-            unchanged = all(self.held[who].survivor == survivor for who, survivor in moved.items())
             sync.set_survivors(connection, self.emr, moved)
-            groups = {survivor_of(who, self.links) for who in self.changed if who in self.held}
-            care.mark_due(connection, self.emr, groups if unchanged else groups | touched)
+            care.mark_due(connection, self.emr, touched)
 
-    def _places(self, places: Mapping[str, PlaceFact]) -> None:
-        """Shared resources: a change marks the patients whose facts point to them."""
-        fresh: dict[str, AnyFact] = dict(places)
-        encoded = {key: record.encode_one(fact) for key, fact in fresh.items()}
-        with self.db.write() as connection:
-            held = sync.held_places(connection, self.emr)
-            changed = {key for key, fact in encoded.items() if held.get(key) != fact}
-            gone = {key for key in held.keys() - encoded.keys() if self._replaced(key)}
-            sync.save_places(connection, self.emr, [(key, encoded[key]) for key in changed])
-            guarded = len(gone) > max(GUARD_COUNT, GUARD_SHARE * len(held))
-            if not guarded:
-                sync.drop_places(connection, self.emr, gone)
-            touched = changed if guarded else changed | gone
-            if touched and self.held:
-                users = sync.users_of_places(connection, self.emr, touched)
-                care.mark_due(connection, self.emr, users)
+
+def _encoded(facts: Facts) -> tuple[bytes, str]:
+    encoded = record.encode(facts)
+    return encoded, record.digest_of(encoded)

@@ -45,6 +45,14 @@ class Source(NamedTuple):
     def rejects(self) -> list[Reject]:
         return self.reading.rejects
 
+    def entangled(self) -> frozenset[str]:
+        """Patient ids that a replaced-by link joins, on either side of it."""
+        ids: set[str] = set()
+        for patient in self.reading.containing("replaced-by", ["Patient"]):
+            others = [(link.get("other") or {}).get("reference", "") for link in patient.get("link", [])]
+            ids.update((patient["id"], *(str(other).rpartition("/")[2] for other in others)))
+        return frozenset(ids)
+
     def ours(self, identifier_base: str) -> Iterator[Json]:
         """Raw CarePlan, Goal and Task resources that carry an identifier of ours."""
         return self.reading.containing(f"{identifier_base}/id/", OUR_KINDS)

@@ -75,16 +75,8 @@ class Scan:
         self._connection = duckdb.connect(
             config={"temp_directory": str(work), "allow_unsigned_extensions": "false"}
         )
-        self._paths = [str(file.path) for file in files]
-        promised = [file.promised for file in files]
-        self._run(
-            "CREATE TABLE files AS SELECT unnest(?) AS file, unnest(?) AS path, unnest(?) AS promised",
-            list(range(len(files))),
-            self._paths,
-            promised,
-        )
         if files:
-            self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), paths=self._paths)}")
+            self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), files=self._files)}")
         else:
             self._run(
                 "CREATE TABLE landed (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT)"
@@ -191,14 +183,14 @@ class Scan:
         codes = pattern(_BY_CODE[kind], self._concept_map)
         return _holds(f'{codes}|"{_MISTAKE}"')
 
-    def _select(self, wanted: str, *, paths: list[str], naming: str = "true", faults: bool = True) -> str:
+    def _select(self, wanted: str, *, files: list[LineFile], naming: str = "true", faults: bool = True) -> str:
         """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after."""
         size = self._limit + 16  # longer lines have been taken out before
         return f"""
             SELECT file, type, id, ref, fault, line FROM (SELECT *, {_FAULT} AS fault FROM (
                 SELECT *, {_OWNER} AS ref FROM (
                     SELECT *, {wanted} AS wanted FROM (
-                        SELECT file, promised, line, head, head[1] AS type, head[2] AS id, head[3] AS subject
+                        SELECT file - 1 AS file, {_list(promised, "[]")}[file] AS promised, line, head, head[1] AS type, head[2] AS id, head[3] AS subject
                         FROM (SELECT filename, line, {_HEAD} AS head
                             FROM read_csv({_list(paths, "[]")}, auto_detect=false, header=false,
                                 columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', escape='',

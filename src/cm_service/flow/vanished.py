@@ -1,0 +1,58 @@
+"""What was held and not read any more: deleted, moved to another patient, or hidden by a lost scope."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from cm_service.flow.people import Facts
+from cm_service.rules.facts import AnyFact
+
+GUARD_COUNT, GUARD_SHARE = 20, 0.05
+
+
+def too_many(missing: int, held: int) -> bool:
+    """More than max(20, 5 %) at once is taken for a failed reading, never for deletions."""
+    return missing > max(GUARD_COUNT, GUARD_SHARE * held)
+
+
+class Vanished:
+    """Collects while a reading is taken in. `replaces` are the types that were read to their end,
+    `before` how many resources were held per type."""
+
+    def __init__(self, replaces: frozenset[str], before: Mapping[str, int]) -> None:
+        self.replaces, self.before = replaces, before
+        self.seen: set[str] = set()  # resource keys, to tell a move from a deletion
+        self.visited: set[str] = set()
+        self.removed = 0
+        self.held_back: frozenset[str] = frozenset()
+        self._missing: dict[str, set[str]] = {}
+
+    def saw(self, patient_id: str, facts: Facts) -> None:
+        self.visited.add(patient_id)
+        self.seen.update(facts)
+
+    def kept(self, patient_id: str, old: Facts, new: Facts) -> dict[str, AnyFact]:
+        """What was held and not read: it stays for now, and is noted if its type was fully read."""
+        gone = old.keys() - new.keys()
+        noted = {key for key in gone if key.partition("/")[0] in self.replaces}
+        if noted:
+            self._missing.setdefault(patient_id, set()).update(noted)
+        return {key: old[key] for key in gone}
+
+    def moved(self, patient_id: str, key: str) -> None:
+        self._missing.setdefault(patient_id, set()).add(key)
+
+    def going(self) -> Iterator[tuple[str, set[str]]]:
+        """(patient, keys) to take out, when everything was read; fills `held_back`."""
+        lost = Counter(
+            key.partition("/")[0] for keys in self._missing.values() for key in keys if key not in self.seen
+        )
+        self.held_back = frozenset(
+            kind for kind, count in lost.items() if too_many(count, self.before.get(kind, 0))
+        )
+        for who, keys in sorted(self._missing.items()):
+            going = {k for k in keys if k in self.seen or k.partition("/")[0] not in self.held_back}
+            self.removed += len(going - self.seen)
+            if going:
+                yield who, going
