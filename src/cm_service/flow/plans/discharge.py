@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from cm_service.flow.plans import words
 from cm_service.flow.plans.context import Night
@@ -92,7 +93,7 @@ def _transition(night: Night, decision: Decision) -> Iterator[TaskNeed]:
     )
 
 
-def _of_transition(night: Night, decision: Decision, stay: Found, **own: object) -> TaskNeed:
+def _of_transition(night: Night, decision: Decision, stay: Found, **own: Any) -> TaskNeed:
     day, end = stay.day("discharge_date"), stay.day("period_end")
     encounter = encounter_of(night, stay.encounter)
     return task(
