@@ -8,7 +8,7 @@ each line one column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,9 @@ class Scan:
 
     def __init__(self, files: list[LineFile], *, work: Path, limit: int, concept_map: ConceptMap) -> None:
         self._files, self._limit, self._concept_map = files, limit, concept_map
-        self._connection = duckdb.connect(
-            config={"temp_directory": str(work), "allow_unsigned_extensions": "false"}
-        )
+        self._connection = duckdb.connect(config={"temp_directory": str(work)})
         if files:
-            self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), files=self._files)}")
+            self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), files=range(len(files)))}")
         else:
             self._run(
                 "CREATE TABLE landed (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT)"
@@ -183,22 +181,25 @@ class Scan:
         codes = pattern(_BY_CODE[kind], self._concept_map)
         return _holds(f'{codes}|"{_MISTAKE}"')
 
-    def _select(self, wanted: str, *, files: list[LineFile], naming: str = "true", faults: bool = True) -> str:
-        """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after."""
+    def _select(self, wanted: str, *, files: Sequence[int], naming: str = "true", faults: bool = True) -> str:
+        """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after.
+        No JOIN tells the files apart: it would not keep the order of the lines."""
         size = self._limit + 16  # longer lines have been taken out before
+        paths = _list((str(self._files[number].path) for number in files), "[]")
+        promised = _list((self._files[number].promised for number in files), "[]")
         return f"""
             SELECT file, type, id, ref, fault, line FROM (SELECT *, {_FAULT} AS fault FROM (
                 SELECT *, {_OWNER} AS ref FROM (
                     SELECT *, {wanted} AS wanted FROM (
-                        SELECT file - 1 AS file, {_list(promised, "[]")}[file] AS promised, line, head, head[1] AS type, head[2] AS id, head[3] AS subject
-                        FROM (SELECT filename, line, {_HEAD} AS head
-                            FROM read_csv({_list(paths, "[]")}, auto_detect=false, header=false,
+                        SELECT {list(files)}[spot] AS file, {promised}[spot] AS promised, line, head,
+                            head[1] AS type, head[2] AS id, head[3] AS subject
+                        FROM (SELECT list_position({paths}, filename) AS spot, line, {_HEAD} AS head
+                            FROM read_csv({paths}, auto_detect=false, header=false,
                                 columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', escape='',
                                 new_line='\\n', strict_mode=false, max_line_size={size},
                                 buffer_size={max(size, _SMALLEST_BUFFER)}, compression='none', filename=true,
                                 ignore_errors=true, store_rejects=true, rejects_limit=0)
-                            WHERE line IS NOT NULL AND {naming})
-                        JOIN files ON path = filename))
+                            WHERE line IS NOT NULL AND {naming})))
                 WHERE wanted OR type IS DISTINCT FROM promised OR id IS NULL
                     OR (subject IS NULL AND type IN {_list(OWNED)})))
             WHERE {"wanted OR fault IS NOT NULL" if faults else "wanted AND fault IS NULL"}"""
@@ -212,8 +213,8 @@ class Scan:
                 AND CASE WHEN contains(line, '"dischargeDisposition"')
                     THEN {_holds(codes)} END"""
         ).fetchall()
-        paths = [str(file.path) for file in self._files if file.promised in ("", "Observation")]
-        if not dying or not paths:
+        files = [n for n, file in enumerate(self._files) if file.promised in ("", "Observation")]
+        if not dying or not files:
             return
         refs = [ref for (ref,) in dying]
         names = "|".join(re.escape(ref.rpartition("/")[2]) for ref in refs[:_NAMED])
@@ -223,7 +224,7 @@ class Scan:
             + self._select(
                 f"""CASE WHEN type = 'Observation' AND subject IN {_list(refs)}
                     THEN NOT {self._coded("Observation")} ELSE false END""",
-                paths=paths,
+                files=files,
                 naming="true" if len(refs) > _NAMED else f"regexp_matches(line, {_text(named)})",
                 faults=False,
             )
