@@ -101,7 +101,11 @@ async def _read(
     folder = landing.run_folder(tools.settings.data_dir, emr.slug, f"{run_id:08}")
     report = await pull.pull(
         client,
-        pull.Source(slug=emr.slug, concept_map=concept_map),
+        pull.Source(
+            slug=emr.slug,
+            concept_map=concept_map,
+            named=tuple(filter(None, (emr.practice, emr.owner))),
+        ),
         folder,
         progress=lambda item: tell(f"{item.type}: {item.resources} read"),
     )

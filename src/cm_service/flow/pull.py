@@ -39,6 +39,7 @@ class Source(msgspec.Struct, frozen=True):
 
     slug: str
     concept_map: ConceptMap = {}
+    named: tuple[str, ...] = ()  # references that an operator named: the practice, the owner of Tasks
 
 
 async def pull(client: FhirClient, emr: Source, folder: Path, *, progress: Progress) -> PullReport:
@@ -49,6 +50,8 @@ async def pull(client: FhirClient, emr: Source, folder: Path, *, progress: Progr
     request that must not be made."""
     make_private(folder)
     run = _Pull(client, emr, folder, progress)
+    for reference in emr.named:
+        run.references.add(reference)
     capability = await run.capability()
     await _together(run.read(name, queries(name, capability, emr.concept_map)) for name in (*WHOLE, *CODED))
     await _together(run.read_referenced(name, holder) for name, holder in REFERENCED.items())

@@ -32,11 +32,14 @@ class Referred:
         except (ValueError, RecursionError):
             return  # the line is no resource: the sieve rejects it, with its place
         for holder in _holders(found):
-            reference = holder.get("reference") if isinstance(holder, dict) else None
-            key = self._references.key(reference) if isinstance(reference, str) else None
-            if key and "?" not in key:
-                type_, _, id_ = key.partition("/")
-                self.ids.setdefault(type_, set()).add(id_)
+            self.add(holder.get("reference") if isinstance(holder, dict) else None)
+
+    def add(self, reference: Any) -> None:
+        """One reference as written."""
+        key = self._references.key(reference) if isinstance(reference, str) else None
+        if key and "?" not in key:
+            type_, _, id_ = key.partition("/")
+            self.ids.setdefault(type_, set()).add(id_)
 
 
 def _holders(found: _Referring) -> Iterator[Any]:
