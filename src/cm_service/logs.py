@@ -66,3 +66,4 @@ def configure(level: str) -> None:
 
 
 log = structlog.get_logger()
+configure("WARNING")  # structlog's own default writes everything to stdout, which is for data
