@@ -175,6 +175,9 @@ NODX = {
     "with a persisting diabetes it is not asked": nodx(
         NO, diagnosis("E11.9", "2019-05-01", "dm", clinical="active"), a1c(8.9)
     ),
+    "with a diagnosis of diabetes that nobody dated the provider is asked": nodx(
+        YES, diagnosis("E11.9", None, "dm", clinical="active"), a1c(8.9), reasons=FOUND
+    ),
     "remission is told as such": nodx(YES, condition("E11.A"), a1c(6.6), reasons="remission_relapse"),
     "remission with a low value is quiet": nodx(NO, condition("E11.A"), a1c(5.6)),
     "prediabetes does not count as a diagnosis": nodx(YES, condition("R73.03"), a1c(6.6), reasons=FOUND),

@@ -121,7 +121,11 @@ PERSISTING = {
     ),
     "a young onset does not persist": too_few(old(onsetDateTime="2026-06-01")),
     "without dates its encounter's start counts": unconfirmed(
-        visit("v", "AMB", "2019-05-05"), old(recordedDate=None, encounter={"reference": "Encounter/v"})
+        visit("v", "AMB", "2019-05-05"), old(recordedDate=None, encounter="v")
+    ),
+    "what nobody dated is only possible": too_few(old(recordedDate=None)),
+    "a second diagnosis without a date is no second date": too_few(
+        copd("2026-03-02", "a"), copd(None, "b", onsetDateTime="2026-06-01")
     ),
     "an abated one does not persist": counted("", old(abatementDateTime="2020-01-01"), flags=None),
     "one persisting group alone is too few": case(

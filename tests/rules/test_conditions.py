@@ -232,8 +232,9 @@ def test_an_encounter_diagnosis_without_clinical_status_is_allowed_as_evidence()
     assert counted(copd("2026-03-02"), copd("2026-04-02")) == ["copd"]
 
 
-def test_a_diagnosis_that_nobody_dated_persists_since_nothing_says_how_old_it_is():
-    assert list(found(diagnosis(COPD)).persisting) == ["copd"]
+def test_a_diagnosis_that_nobody_dated_is_only_possible():
+    result = found(diagnosis(COPD))
+    assert not result.persisting and list(result.possible) == ["copd"]
 
 
 @pytest.mark.parametrize("start", ["2025", "2025-11"])

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cm_service.rules.clock import Clock, Span
+from cm_service.rules.clock import Clock
 from cm_service.rules.condition_codes import Match
 from cm_service.rules.condition_evidence import Seen, Standing, from_home_health, from_hospital
 from cm_service.rules.view import PatientView
@@ -33,7 +33,7 @@ def regular(items: list[Item], view: PatientView, clock: Clock) -> list[Item]:
     period one diagnosis of a stay or home-health visit, or two on different dates."""
     active = _active(items, "Y")
     recent = [i for i in active if not i.seen.listed and _recent(i, i.match.months, clock)]
-    enough = _apart([i.seen.recorded for i in recent], 1)
+    enough = _apart(recent, 1)
     strong = recent if enough else [i for i in recent if _is_strong(i, view, clock)]
     return [*(i for i in active if i.seen.listed), *strong]
 
@@ -42,7 +42,7 @@ def conditional(items: list[Item], view: PatientView, clock: Clock) -> list[Item
     """Evidence that suffices for C categories (3.2)."""
     active = _active(items, "C")
     recent = [i for i in active if _recent(i, _C_MONTHS, clock)]
-    twice = recent if _apart([i.seen.recorded for i in recent], _C_DAYS) else []
+    twice = recent if _apart(recent, _C_DAYS) else []
     events = [i for i in active if i.match.category in _EVENTS and _recent(i, i.match.months, clock)]
     return [
         *(i for i in active if i.seen.listed and _is_old(i, clock)),
@@ -53,12 +53,12 @@ def conditional(items: list[Item], view: PatientView, clock: Clock) -> list[Item
 
 def persisting(items: list[Item], view: PatientView, clock: Clock) -> list[Item]:
     """What may be there and should be confirmed (3.3, 3.4): Y categories only. A date too vague to
-    decide leaves the question open, so it persists as well."""
+    decide leaves the question open, so it persists as well; what nobody dated is only possible."""
     unsure = [i for i in items if i.match.counts == "Y" and i.seen.standing is Standing.UNSURE]
     active = _active(items, "Y")
     old = [i for i in active if i.seen.explicit and _is_old(i, clock) is not False]
     vague = [i for i in active if _recent(i, i.match.months, clock) is not False]
-    twice = vague if _apart([i.seen.recorded for i in vague], 1) is not False else []
+    twice = vague if _apart(vague, 1) is not False else []
     once = [i for i in vague if _is_strong(i, view, clock)]
     return [*unsure, *old, *twice, *once]
 
@@ -74,22 +74,20 @@ def _is_strong(item: Item, view: PatientView, clock: Clock) -> bool:
 
 def _recent(item: Item, months: int, clock: Clock) -> bool | None:
     recorded = item.seen.recorded
-    return None if recorded is None else clock.within_months(recorded, months)
+    return False if recorded is None else clock.within_months(recorded, months)
 
 
 def _is_old(item: Item, clock: Clock) -> bool | None:
     since = item.seen.since
-    return None if since is None else clock.months_old(since, _OLD_MONTHS)
+    return False if since is None else clock.months_old(since, _OLD_MONTHS)
 
 
-def _apart(spans: list[Span | None], days: int) -> bool | None:
-    """Do two of these dates lie at least so many days apart? None if unknown or vague dates may."""
-    known = [span for span in spans if span is not None]
+def _apart(items: Iterable[Item], days: int) -> bool | None:
+    """Were two of these recorded at least so many days apart? None if vague dates may say so."""
+    spans = [item.seen.recorded for item in items if item.seen.recorded is not None]
     if len(spans) < 2:
         return False
     gap = dt.timedelta(days=days)
-    if known and max(span.low for span in known) - min(span.high for span in known) >= gap:
+    if max(span.low for span in spans) - min(span.high for span in spans) >= gap:
         return True
-    if len(known) == len(spans) and max(s.high for s in known) - min(s.low for s in known) < gap:
-        return False
-    return None
+    return False if max(span.high for span in spans) - min(span.low for span in spans) < gap else None
