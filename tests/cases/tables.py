@@ -45,7 +45,7 @@ def case(
 def decide_together(table: Mapping[str, Case], **options: Any) -> dict[str, ByRule]:
     """Sentence -> rule -> decision for a whole table in one run without holes."""
     people = {f"k{number}": sentence for number, sentence in enumerate(table)}
-    resources = [r for who, sentence in people.items() for r in _as_own(table[sentence].resources, who)]
+    resources = [r for who, sentence in people.items() for r in as_own(table[sentence].resources, who)]
     answer = evaluate(resources, **options)
     assert answer.code == 0, answer.said
     decided = {sentence: answer.patients[f"{who}-p1"] for who, sentence in people.items()}
@@ -73,7 +73,7 @@ def check(decision: Json, expected: Case) -> None:
     assert seen == wanted, decision
 
 
-def _as_own(resources: tuple[Json, ...], who: str) -> list[Json]:
+def as_own(resources: tuple[Json, ...], who: str) -> list[Json]:
     names = {f"{r['resourceType']}/{r['id']}": f"{r['resourceType']}/{who}-{r['id']}" for r in resources}
     return [_renamed(resource, names) | {"id": f"{who}-{resource['id']}"} for resource in resources]
 
