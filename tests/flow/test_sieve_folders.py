@@ -128,10 +128,11 @@ def test_the_same_twice_is_one_without_a_flag(tmp_path: Path) -> None:
 
 
 def test_the_later_file_is_the_later_line(tmp_path: Path) -> None:
-    put(tmp_path, "Observation.1.ndjson", [OLD])
-    put(tmp_path, "Observation.2.ndjson", [NEW])
-    put(tmp_path, "Patient.ndjson", [patient()])
-    assert facts_of(tmp_path)["p1"]["Observation/a1c"].reading.raw == "6.0"
+    for number in range(30):
+        put(tmp_path, f"Observation.{number:02}.ndjson", [a1c(5.0 + number / 10)])
+    put(tmp_path, "all.ndjson", [patient(), condition("I10")])
+    for _ in range(5):
+        assert facts_of(tmp_path)["p1"]["Observation/a1c"].reading.raw == "7.9"
 
 
 def test_an_entry_in_error_replaces_what_it_was(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ MAX_ID = 128  # Epic's ids have 88 characters where FHIR allows 64
 NOTHING = msgspec.Raw(b"")
 _CACHED = 50_000  # references to patients, places and encounters repeat
 
-_ABSOLUTE = re.compile(r"(https?://[^?#]+)/([A-Z][A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?")
-_RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([^/?#]+)(?:/_history/[^/?#]+)?")
+_NAME = rf"[^\s/?#|]{{1,{MAX_ID}}}"
+_ID = re.compile(_NAME)
+_RELATIVE = re.compile(rf"([A-Z][A-Za-z]+/{_NAME})(?:/_history/[^/?#]+)?")
+_ABSOLUTE = re.compile(rf"(https?://[^?#]+)/([A-Z][A-Za-z]+/{_NAME})(?:/_history/[^/?#]+)?")
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.+")
-_ID = re.compile(rf"[^\s/?#|]{{1,{MAX_ID}}}")
 
 
 class Coding(msgspec.Struct, rename="camel", gc=False):
@@ -109,27 +110,23 @@ class References:
         logical and unreadable references and for those to other servers."""
         if not reference:
             return None
-        try:
-            return self._keys[reference]
-        except KeyError:
+        found = self._keys.get(reference, "")
+        if found == "":
             if len(self._keys) > _CACHED:
                 self._keys.clear()
-            return self._keys.setdefault(reference, self._key(reference))
+            found = self._keys[reference] = self._key(reference)
+        return found
 
     def _key(self, reference: str) -> str | None:
         if "?" in reference:
             known = self.conditional.get(reference)
             return known or (reference if _CONDITIONAL.fullmatch(reference) else None)
         found = _RELATIVE.fullmatch(reference)
-        if found is None:
-            return self._under_base(reference)
-        return f"{found[1]}/{found[2]}" if is_id(found[2]) else None
+        return found[1] if found is not None else self._under_base(reference)
 
     def _under_base(self, reference: str) -> str | None:
         found = _ABSOLUTE.fullmatch(reference)
-        if found is None or found[1].rstrip("/") != self.base_url or not is_id(found[3]):
-            return None
-        return f"{found[2]}/{found[3]}"
+        return found[2] if found is not None and found[1].rstrip("/") == self.base_url else None
 
     def is_elsewhere(self, reference: str | None) -> bool:
         """Does it lead to another server?"""
@@ -139,10 +136,10 @@ class References:
         """The id of the Patient that is meant, None if no Patient of this EMR is."""
         if not reference:
             return None
-        try:
-            return self._patients[reference]
-        except KeyError:
+        found = self._patients.get(reference, "")
+        if found == "":
             kind, _, name = (self.key(reference) or "").partition("/")
             if len(self._patients) > _CACHED:
                 self._patients.clear()
-            return self._patients.setdefault(reference, name if kind == "Patient" and name else None)
+            found = self._patients[reference] = name if kind == "Patient" and name else None
+        return found

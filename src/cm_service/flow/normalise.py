@@ -128,7 +128,8 @@ class Normaliser:
         fact = reader.build(raw, context)
         if fact is None:
             return None
-        rejects = tuple(_reject(kind, raw.id, patient_id, note) for note in context.notes)
+        notes = context.notes
+        rejects = tuple(_reject(kind, raw.id, patient_id, note) for note in notes) if notes else ()
         return Normalised(key=f"{kind}/{raw.id}", fact=fact, patient_id=patient_id, rejects=rejects)
 
     def _no_owner(self, kind: str, name: str, owner: str | None) -> Reject:

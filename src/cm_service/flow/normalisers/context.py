@@ -58,6 +58,7 @@ class Context:
         self.bare = 0
         self.notes: list[Note] = []
         self.every_result = False  # keep Observations of any code: they may contradict a death
+        self.kinds: dict[bytes, frozenset[str]] = {}  # of HbA1c, by the JSON text of a concept
         self._concepts: dict[bytes, tuple[Concept, ...]] = {}
         self._dates: dict[str, When] = {}  # onset, recordedDate and encounter often coincide
 
@@ -98,6 +99,7 @@ class Context:
     def _keep(self, text: bytes, read: tuple[Concept, ...]) -> tuple[Concept, ...]:
         if len(self._concepts) > _CACHED:
             self._concepts.clear()
+            self.kinds.clear()
         self._concepts[text] = read
         return read
 

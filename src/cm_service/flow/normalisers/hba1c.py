@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import NamedTuple
 
 from cm_service.fhir.values import UCUM, Quantity, is_given
@@ -26,6 +27,7 @@ _TEXT = re.compile(
     r"^\s*([<>]=?|≤|≥)?\s*(\d{1,3}(?:[.,]\d{1,2})?)\s*(%|mmol/mol)?\s*\(?(?:H|HH|L|LL|A)?\)?\s*$", re.ASCII
 )
 _WORDS = frozenset(HBA1C_SETS)
+_RANK = {family: rank for rank, family in enumerate(HBA1C_SETS.values())}
 _ANNOTATION = re.compile(r"\{[^}]*\}")
 # What laboratories write behind the unit: "% of total Hgb", "mmol/mol Hb", "% (NGSP)".
 _OF_HAEMOGLOBIN = r"(?:[\s.,()]|of|total|hba1c|a1c|hb|hgb|ha?emoglobin|ngsp|dcct)*"
@@ -113,8 +115,7 @@ def read(written: Written, kinds: Iterable[str]) -> Value:
 
 def family_of(kinds: Iterable[str]) -> str:
     """The one that decides where a concept carries codes of several kinds."""
-    held = frozenset(kinds)
-    return next((family for family in HBA1C_SETS.values() if family in held), "")
+    return min(kinds, key=_RANK.__getitem__, default="")
 
 
 def _number(text: str) -> Decimal | None:
@@ -132,6 +133,7 @@ def _unit(quantity: Quantity) -> str:
     return _recognised(quantity.unit or quantity.code or "")
 
 
+@lru_cache(maxsize=1024)
 def _recognised(text: str) -> str:
     text = text.strip()
     bare = _ANNOTATION.sub("", text).strip()

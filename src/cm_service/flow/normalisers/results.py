@@ -67,7 +67,7 @@ def observation(raw: Observation, context: Context) -> ObservationFact | None:
     """None for results that no rule reads. One entered in error is kept whatever it holds, since it
     must replace what it was before (some EMRs empty it)."""
     code = context.concept(raw.code)
-    found = _hba1c(raw, code, context)
+    found = _hba1c(raw, context)
     if found is None and not (_is_used(code) or raw.status == _MISTAKE or context.every_result):
         return None
     if found is not None and found.reading.why:
@@ -107,9 +107,9 @@ def _order(when: When) -> tuple[int, int]:
     return when.high if when.has_time else (when.high - _EPOCH_DAY) * _DAY, when.precision
 
 
-def _hba1c(raw: Observation, code: Concept, context: Context) -> Value | None:
+def _hba1c(raw: Observation, context: Context) -> Value | None:
     """The one reading of an Observation that has an HbA1c code, its own or a component's."""
-    found = [(kinds, value) for kinds, value in _candidates(raw, code, context) if kinds]
+    found = [(kinds, value) for kinds, value in _candidates(raw, context) if kinds]
     if not found:
         return None
     # GMI and JDS values do not speak where there is an HbA1c proper.
@@ -117,12 +117,21 @@ def _hba1c(raw: Observation, code: Concept, context: Context) -> Value | None:
     return _choose(proper or [value for _, value in found])
 
 
-def _candidates(raw: Observation, code: Concept, context: Context) -> Iterator[tuple[frozenset[str], Value]]:
-    kinds = hba1c.families(code)
+def _kinds(code: msgspec.Raw, context: Context) -> frozenset[str]:
+    """The kinds of HbA1c code that a concept carries; the same few concepts come again and again."""
+    text = bytes(code)
+    found = context.kinds.get(text)
+    if found is None:
+        found = context.kinds[text] = hba1c.families(context.concept(code))
+    return found
+
+
+def _candidates(raw: Observation, context: Context) -> Iterator[tuple[frozenset[str], Value]]:
+    kinds = _kinds(raw.code, context)
     if kinds:
         yield kinds, _value(raw, kinds, "Observation")
     for index, component in enumerate(raw.component or ()):
-        kinds = hba1c.families(context.concept(component.code))
+        kinds = _kinds(component.code, context)
         if kinds:
             yield kinds, _value(component, kinds, f"Observation.component[{index}]")
 
