@@ -79,7 +79,7 @@ def count_outcomes(connection: sa.Connection, emr: str) -> dict[str, int]:
         .where(DecisionRow.emr == emr)
         .group_by(DecisionRow.outcome)
     )
-    return dict(row._tuple() for row in connection.execute(statement))
+    return {row.outcome: int(row[1]) for row in connection.execute(statement)}
 
 
 def declines_of(

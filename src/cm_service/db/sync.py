@@ -109,7 +109,7 @@ def load_facts(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) 
         statement = sa.select(Record.patient_id, Record.facts).where(
             Record.emr == emr, Record.patient_id.in_(part)
         )
-        found.update(row._tuple() for row in connection.execute(statement))
+        found.update((key, value) for key, value in connection.execute(statement))
     return found
 
 
@@ -158,7 +158,7 @@ def owners(connection: sa.Connection, emr: str, keys: Iterable[str]) -> dict[str
         statement = sa.select(ResourceOwner.key, ResourceOwner.patient_id).where(
             ResourceOwner.emr == emr, ResourceOwner.key.in_(part)
         )
-        found.update(row._tuple() for row in connection.execute(statement))
+        found.update((key, value) for key, value in connection.execute(statement))
     return found
 
 

@@ -98,7 +98,9 @@ async def _read(
             max_line_bytes=limit,
             full=options.full,
         )
-    folder = landing.run_folder(tools.settings.data_dir, emr.slug, f"{run_id:08}")
+    # The moment in the name, because a new store counts its runs from 1 beside old folders.
+    name = f"{tools.clock():%Y%m%dT%H%M%S%f}-{run_id}"
+    folder = landing.run_folder(tools.settings.data_dir, emr.slug, name)
     report = await pull.pull(
         client,
         pull.Source(
