@@ -120,6 +120,7 @@ USELESS = {
     "above 20.0": (a1c(20.1), "implausible"),
     "implausible after conversion": (a1c(200, code="59261-8", unit="mmol/mol"), "implausible"),
     "a number beyond every float": (raw("1e400"), "implausible"),
+    "one that no conversion survives": (raw("1e400").replace(b'"%"', b'"mmol/mol"'), "implausible"),
     "an exponent beyond reason": (raw("1e99999999999999999999"), "non_numeric"),
 }
 
