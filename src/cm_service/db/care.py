@@ -12,25 +12,30 @@ from cm_service.db.sync import Rows, chunks, upsert
 from cm_service.db.tables import DecisionRow, DeclineRow, Record
 
 
-def due_survivors(connection: sa.Connection, emr: str, *, as_of: dt.datetime, evaluated_by: str) -> list[str]:
+def due_survivors(
+    connection: sa.Connection,
+    emr: str,
+    *,
+    as_of: dt.datetime,
+    evaluated_by: str,
+    everybody: bool = False,
+) -> list[str]:
     """Patients to evaluate: a changed record, time that has come, or another set of rules."""
-    statement = (
-        sa.select(Record.survivor)
-        .where(
-            Record.emr == emr,
-            sa.or_(Record.due, Record.stable_until <= as_of, Record.evaluated_by != evaluated_by),
-        )
-        .distinct()
-        .order_by(Record.survivor)
-    )
-    return list(connection.scalars(statement))
+    due = sa.or_(Record.due, Record.stable_until <= as_of, Record.evaluated_by != evaluated_by)
+    statement = sa.select(Record.survivor).where(Record.emr == emr).distinct().order_by(Record.survivor)
+    return list(connection.scalars(statement if everybody else statement.where(due)))
 
 
-def mark_due(connection: sa.Connection, emr: str, survivors: Iterable[str]) -> None:
-    for part in chunks(survivors):
-        connection.execute(
-            sa.update(Record).where(Record.emr == emr, Record.survivor.in_(part)).values(due=True)
-        )
+def mark_all_due(connection: sa.Connection, emr: str) -> None:
+    connection.execute(sa.update(Record).where(Record.emr == emr).values(due=True))
+
+
+def mark_due(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> None:
+    """Those patients, and everybody who is one person with them, are judged again."""
+    for part in chunks(patient_ids):
+        groups = sa.select(Record.survivor).where(Record.emr == emr, Record.patient_id.in_(part))
+        touched = sa.or_(Record.survivor.in_(groups), Record.survivor.in_(part))
+        connection.execute(sa.update(Record).where(Record.emr == emr, touched).values(due=True))
 
 
 def mark_evaluated(connection: sa.Connection, emr: str, rows: Rows) -> None:

@@ -108,9 +108,10 @@ def newest_revision() -> str:
 
 
 def _options(is_sqlite: bool) -> dict[str, Any]:
+    # Parameters are PHI: they never stand in an error's text.
     if is_sqlite:
-        return {"connect_args": {"timeout": 30}}
-    return {"pool_pre_ping": True}
+        return {"connect_args": {"timeout": 30}, "hide_parameters": True}
+    return {"pool_pre_ping": True, "hide_parameters": True}
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

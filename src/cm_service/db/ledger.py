@@ -17,36 +17,39 @@ from cm_service.db.tables import DeclineRow, Intent, Placement
 from cm_service.errors import Lost
 
 NATIVE = "native"
-_JOINED = (
+_OUTLINE = (
     Intent.id,
     Intent.emr,
     Intent.patient_id,
     Intent.kind,
-    Intent.business_key,
     Intent.system,
     Intent.value,
     Intent.rule,
     Intent.code,
     Intent.subject,
     Intent.urgency,
-    Intent.wanted,
     Intent.created_at,
     Placement.id.label("placement_id"),
     Placement.rung,
     Placement.state,
     Placement.reference,
     Placement.version,
-    Placement.base,
-    Placement.current,
     Placement.human,
     Placement.deleted,
     Placement.reason,
     Placement.attempts,
 )
+_WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, Placement.sent, Placement.base, Placement.current)
 
 
-def _select() -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*_JOINED).join(Placement, Placement.intent_id == Intent.id)
+def _select(columns: tuple[Any, ...] = _WHOLE) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*columns).join(Placement, Placement.intent_id == Intent.id)
+
+
+def outline(connection: sa.Connection, emr: str, *states: str) -> list[Any]:
+    """Rows without what was wanted, sent and read, oldest first: those may be large."""
+    statement = _select(_OUTLINE).where(Intent.emr == emr).order_by(Intent.id)
+    return list(connection.execute(statement.where(Placement.state.in_(states)) if states else statement))
 
 
 def of_patients(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> dict[str, list[Any]]:
@@ -75,27 +78,38 @@ def listed(connection: sa.Connection, *, emr: str | None = None, state: str | No
     return list(connection.execute(statement))
 
 
-def by_identifier(connection: sa.Connection, emr: str, system: str, value: str) -> Any | None:
-    statement = _select().where(Intent.emr == emr, Intent.system == system, Intent.value == value)
-    return connection.execute(statement).one_or_none()
+def by_value(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[tuple[str, str], Any]:
+    """Rows by (identifier system, value)."""
+    found: dict[tuple[str, str], Any] = {}
+    for part in chunks(values):
+        statement = _select().where(Intent.emr == emr, Intent.value.in_(part))
+        found.update({(row.system, row.value): row for row in connection.execute(statement)})
+    return found
+
+
+def targets(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[str, Any]:
+    """Identifier value -> row (without contents) of what a link leads to."""
+    found: dict[str, Any] = {}
+    for part in chunks(values):
+        statement = _select(_OUTLINE).where(Intent.emr == emr, Intent.value.in_(part))
+        found.update({row.value: row for row in connection.execute(statement)})
+    return found
 
 
 def references(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[str, str]:
     """identifier value -> `Type/id` in the EMR, for those that have a place and were not deleted."""
-    found: dict[str, str] = {}
-    for part in chunks(values):
-        statement = (
-            sa.select(Intent.value, Placement.reference)
-            .join(Placement, Placement.intent_id == Intent.id)
-            .where(
-                Intent.emr == emr,
-                Intent.value.in_(part),
-                Placement.reference.is_not(None),
-                Placement.deleted.is_(False),
-            )
-        )
-        found.update({row.value: str(row.reference) for row in connection.execute(statement)})
-    return found
+    found = targets(connection, emr, values)
+    return {value: row.reference for value, row in found.items() if row.reference and not row.deleted}
+
+
+def values_of(connection: sa.Connection, emr: str) -> dict[str, str]:
+    """`Type/id` in the EMR -> identifier value, for everything that has a place."""
+    statement = (
+        sa.select(Placement.reference, Intent.value)
+        .join(Intent, Placement.intent_id == Intent.id)
+        .where(Intent.emr == emr, Placement.reference.is_not(None))
+    )
+    return {str(row.reference): row.value for row in connection.execute(statement)}
 
 
 def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
@@ -105,7 +119,7 @@ def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
         .where(Intent.emr == emr)
         .group_by(Placement.state)
     )
-    return dict(row._tuple() for row in connection.execute(statement))
+    return {key: count for key, count in connection.execute(statement)}
 
 
 def add(
@@ -152,18 +166,24 @@ def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: i
     )
 
 
+def hand_over(connection: sa.Connection, intent_id: int, *, patient_id: str, now: dt.datetime) -> None:
+    """The EMR moved the resource to another Patient, and the intent goes with it."""
+    moved = sa.update(Intent).where(Intent.id == intent_id)
+    connection.execute(moved.values(patient_id=patient_id, updated_at=now))
+
+
 def move(connection: sa.Connection, placement_id: int, *, now: dt.datetime, **columns: Any) -> None:
-    """Change columns of one placement (state, reference, version, sent, current, reason, ...)."""
+    """Change columns of one placement (state, reference, version, sent, base, current, reason, ...)."""
     statement = sa.update(Placement).where(Placement.id == placement_id)
     connection.execute(statement.values(updated_at=now, **columns))
 
 
-def claim(connection: sa.Connection, placement_id: int, *, now: dt.datetime) -> bool:
-    """pending -> sending, by one worker only; committed before the request leaves."""
+def claim(connection: sa.Connection, placement_id: int, *, sent: str, now: dt.datetime) -> bool:
+    """pending -> sending, by one worker only; committed, with what is sent, before the request leaves."""
     statement = (
         sa.update(Placement)
         .where(Placement.id == placement_id, Placement.state == "pending")
-        .values(state="sending", attempts=Placement.attempts + 1, updated_at=now)
+        .values(state="sending", sent=sent, attempts=Placement.attempts + 1, updated_at=now)
     )
     return connection.execute(statement).rowcount == 1
 

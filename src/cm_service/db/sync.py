@@ -61,6 +61,19 @@ def start_run(
     return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
 
 
+def close_dead_runs(connection: sa.Connection, emr: str, *, ended: dt.datetime) -> None:
+    """Whoever holds the lease knows: a run that still counts as running died without a word."""
+    dead = sa.update(Run).where(Run.emr == emr, Run.status == "running")
+    figures = {"reason": "the process ended"}
+    connection.execute(dead.values(status="failed", ended_at=ended, figures=figures))
+
+
+def last_as_of(connection: sa.Connection, emr: str) -> dt.datetime | None:
+    """The moment that the newest run of this EMR was about."""
+    statement = sa.select(Run.as_of).where(Run.emr == emr).order_by(Run.id.desc()).limit(1)
+    return connection.scalar(statement)
+
+
 def end_run(
     connection: sa.Connection,
     run_id: int,

@@ -207,9 +207,10 @@ OPEN_STATES = ("pending", "sending", "written", "refused", "unknown", "conflict"
 
 
 class Placement(Base):
-    """Where an intent was put. `base` is the EMR's own JSON right after our last write (None: adopted,
-    never written by this store), `current` the same as last read, `human` the top-level elements
-    that somebody else made theirs, `deleted` that somebody deleted it there."""
+    """Where an intent was put. `sent` is what we last sent (an element that we took out is null in it);
+    `base` the EMR's own JSON when we last knew whose every element was (None: not read back yet, or
+    adopted and not yet planned), `current` the same as last read, `human` the top-level elements that
+    somebody else made theirs, `deleted` that somebody deleted it there."""
 
     __tablename__ = "placement"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -218,6 +219,7 @@ class Placement(Base):
     state: Mapped[str]
     reference: Mapped[str | None]
     version: Mapped[str | None]
+    sent: Mapped[str | None] = mapped_column(sa.Text)
     base: Mapped[str | None] = mapped_column(sa.Text)
     current: Mapped[str | None] = mapped_column(sa.Text)
     human: Mapped[list[str]]

@@ -16,10 +16,13 @@ BATCH = 25  # patients per transaction: short enough to block nobody, long enoug
 
 
 def evaluate_due(db: Database, night: Night) -> Counter[str]:
-    """Judge everybody who is due, in one transaction per batch."""
+    """Judge everybody who is due, in one transaction per batch; a dry run judges everybody, since it
+    leaves nothing behind that could be counted."""
     by = night.evaluated_by
     with db.read() as connection:
-        due = care.due_survivors(connection, night.emr, as_of=night.as_of, evaluated_by=by)
+        due = care.due_survivors(
+            connection, night.emr, as_of=night.as_of, evaluated_by=by, everybody=not night.store
+        )
         held = sync.held_places(connection, night.emr) if due else {}
     judge = Judge(night, {key: record.decode_one(fact) for key, fact in held.items()})
     for start in range(0, len(due), BATCH):

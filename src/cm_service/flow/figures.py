@@ -26,6 +26,10 @@ class Run:
     ) -> None:
         self.db, self.emr, self.clock = db, emr, clock
         with db.write() as connection:
+            sync.close_dead_runs(connection, emr, ended=clock())
+            last = sync.last_as_of(connection, emr)
+            if last is not None and as_of < last:
+                care.mark_all_due(connection, emr)  # `stable_until` looks forward only
             self.id = sync.start_run(connection, emr=emr, as_of=as_of, started=clock(), source=source)
 
     def __enter__(self) -> Run:
@@ -49,7 +53,7 @@ class Run:
         seconds: float,
     ) -> dict[str, Any]:
         """The summary of the contract; also kept with the run."""
-        problems = list(_problems(source, stored, delivery))
+        problems = list(_problems(source, stored, reconciled, delivery))
         with self.db.read() as connection:
             outcomes = judged if dry else Counter(care.count_outcomes(connection, self.emr))
             patients = judged["patients"] if dry else len(care.patients(connection, self.emr))
@@ -99,7 +103,9 @@ class Run:
             sync.end_run(connection, self.id, ended=self.clock(), status=status, types=types, figures=figures)
 
 
-def _problems(source: Source, stored: Stored, delivery: Delivery | None) -> Iterator[str]:
+def _problems(
+    source: Source, stored: Stored, reconciled: Counter[str], delivery: Delivery | None
+) -> Iterator[str]:
     """What makes a run partial, each in one sentence with its place."""
     for kind, said in source.types.items():
         if said["status"] != "complete":
@@ -111,5 +117,8 @@ def _problems(source: Source, stored: Stored, delivery: Delivery | None) -> Iter
         yield f"and {len(holes) - SHOWN_HOLES} more lines that could not be read"
     for kind in sorted(stored.held_back):
         yield f"so many {kind} resources are missing that none of them was removed: was a scope lost?"
+    if reconciled["missing"]:
+        count = reconciled["missing"]
+        yield f"{count} resources that we wrote are missing: too many to count as deleted by people"
     if delivery is not None and delivery.stopped_by:
         yield f"writing stopped: {delivery.stopped_by}"

@@ -16,6 +16,7 @@ from cm_service.fhir import rawjson
 from cm_service.flow.adopted import respect_adopted
 from cm_service.flow.intents import Change, Known, State
 from cm_service.flow.people import Facts, Surroundings, views
+from cm_service.flow.plans.board import Board
 from cm_service.rules import registry
 from cm_service.rules.decision import Decision
 from cm_service.rules.engine import evaluate_patient
@@ -24,6 +25,7 @@ from cm_service.rules.parameters import Parameters
 from cm_service.rules.view import Decline, PatientView
 
 _LINE = msgspec.json.Encoder(decimal_format="number")
+_A_DAY = dt.timedelta(days=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MINTED = ("kind", "business_key", "system", "value", "rule", "code", "subject", "urgency")
 
@@ -98,13 +100,18 @@ class Judge:
         rows: list[dict[str, Any]] = []
         for group in groups:
             good[group.survivor] = None
-            for view in views(*group[:2], around=self.around, declines=declines, holes=group.holes):
+            seen = views(*group[:2], around=self.around, declines=declines, holes=group.holes)
+            for view in sorted(seen, key=lambda view: _id(view) == group.survivor):  # the survivor last
                 decisions = self._decide(view)
                 untils = [d.stable_until for d in decisions if d.stable_until]
                 good[group.survivor] = min(untils + [u for u in (good[group.survivor],) if u], default=None)
                 patient_id = decisions[0].patient
                 rows.extend(self._changed(decisions, held.get(patient_id, {})))
-                self._plan(connection, view, decisions, known.get(patient_id, []))
+                if patient_id == group.survivor and len(group.members) > 1:
+                    known[patient_id] = self._of_all(connection, group)
+                if self._plan(connection, view, decisions, known.get(patient_id, [])):
+                    again = self.night.as_of + _A_DAY
+                    good[group.survivor] = min(good[group.survivor] or again, again)
         if self.night.store:
             care.save_decisions(connection, rows)
         return good
@@ -130,15 +137,24 @@ class Judge:
                 "changed_at": self.night.as_of,
             }
 
+    def _of_all(self, connection: sa.Connection, group: Group) -> list[Any]:
+        """The ledger of everybody in the group, as planning for the replaced ones has left it."""
+        rows = ledger.of_patients(connection, self.night.emr, group.members)
+        return [row for mates in rows.values() for row in mates]
+
     def _plan(
         self, connection: sa.Connection, view: PatientView, decisions: list[Decision], rows: list[Any]
-    ) -> None:
-        changes = self.night.planner(view, decisions, [known_of(row) for row in rows])
+    ) -> bool:
+        """Mint what is wanted; True if what people did holds something back for a time, which no
+        decision's `stable_until` knows: then another day may want more."""
+        known = [known_of(row) for row in rows]
+        changes = self.night.planner(view, decisions, known)
         if self.night.store:
             changes = respect_adopted(connection, changes, rows, emr=self.night.emr, now=self.night.as_of)
             for change in changes:
                 self._keep(connection, decisions[0].patient, change)
         self.counts["intents"] += len(changes)
+        return any(each.kind == "Task" and _ended_by_a_person(each) for each in known)
 
     def _keep(self, connection: sa.Connection, patient_id: str, change: Change) -> None:
         want, now = change.want, self.night.as_of
@@ -148,6 +164,14 @@ class Judge:
             ledger.add(connection, emr=self.night.emr, patient_id=patient_id, want=columns, now=now)
         else:
             ledger.rewant(connection, change.known.id, wanted=wanted, urgency=want.urgency, now=now)
+
+
+def _id(view: PatientView) -> str:
+    return view.patient.id if view.patient else ""
+
+
+def _ended_by_a_person(known: Known) -> bool:
+    return Board.of("", [known], base="").items[0].closed_by_person
 
 
 def known_of(row: Any) -> Known:

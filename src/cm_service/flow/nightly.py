@@ -22,7 +22,7 @@ from cm_service.flow.intents import Change, Known
 from cm_service.flow.judge import Night
 from cm_service.flow.plan import plan
 from cm_service.flow.plans.context import PlanContext
-from cm_service.flow.reconcile import note_deleted, reconcile
+from cm_service.flow.reconcile import Connected, note_deleted, reconcile
 from cm_service.flow.records import Store, Stored
 from cm_service.flow.sources import Source, from_folder, from_pull
 from cm_service.rules.decision import Decision
@@ -119,18 +119,12 @@ async def _reconcile(
     tools: Tools, emr: Any, client: FhirClient, options: NightOptions, source: Source
 ) -> Counter[str]:
     """What happened to our resources in the EMR since we last looked."""
-    counts, seen = reconcile(
-        tools.database,
-        emr=emr.slug,
-        identifier_base=tools.settings.identifier_base,
-        resources=source.ours(tools.settings.identifier_base),
-        cooloff_days=parameters_of(emr.settings).gx_decline_cooloff_days,
-        now=options.as_of,
-    )
+    base = tools.settings.identifier_base
+    cooloff_days = parameters_of(emr.settings).gx_decline_cooloff_days
+    on = Connected(emr.slug, base, cooloff_days, options.as_of)
+    counts, seen = reconcile(tools.database, on, source.ours(base))
     if source.pulled:
-        counts["deleted"] = await note_deleted(
-            tools.database, client, emr=emr.slug, complete=source.replaces, seen=seen, now=options.as_of
-        )
+        counts += await note_deleted(tools.database, client, on, complete=source.replaces, seen=seen)
     return counts
 
 

@@ -6,7 +6,7 @@ extensions of others stay exactly as the EMR gave them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from cm_service.flow.intents import LINK
@@ -26,14 +26,11 @@ def owned(wanted: Json) -> set[str]:
     return set(wanted) - NEVER_OURS
 
 
-def changed_by_others(wanted: Json, base: Json, current: Json) -> set[str]:
-    """Elements of ours that differ from what the EMR held right after our last write, and are not
-    simply what we want (an update of ours whose answer was lost has done that)."""
-    return {
-        name
-        for name in owned(wanted)
-        if base.get(name) != current.get(name) and wanted[name] != current.get(name)
-    }
+def changed_by_others(wanted: Json, current: Json, *told: Json) -> set[str]:
+    """Elements of ours that are as nobody but a person can have made them: neither as the EMR held
+    them before (one of `told`), nor as we last sent them (another), nor as we want them now."""
+    names = owned(wanted).union(*map(owned, told))
+    return {name for name in names if all(current.get(name) != each.get(name) for each in (wanted, *told))}
 
 
 def differs(wanted: Json, current: Json) -> set[str]:
@@ -41,13 +38,18 @@ def differs(wanted: Json, current: Json) -> set[str]:
     return {name for name in owned(wanted) if wanted[name] != current.get(name)}
 
 
-def merged(current: Json, wanted: Json, human: frozenset[str]) -> Json:
+def to_send(wanted: Json, last_sent: Json) -> Json:
+    """What is wanted, with null for what we sent before and want no more."""
+    return dict.fromkeys(owned(last_sent) - owned(wanted)) | wanted
+
+
+def merged(current: Json, sent: Json, human: Set[str]) -> Json:
     """The EMR's own resource with our elements in it; what somebody else made theirs stays."""
-    theirs = human - _WITHDRAWING if _withdraws(current, wanted) else human
-    ours = {name: wanted[name] for name in owned(wanted) if name not in theirs}
-    if "text" in wanted and ours.keys() >= owned(wanted):
-        ours["text"] = wanted["text"]  # the narrative tells the whole resource: ours only if all of it is
-    return current | ours
+    theirs = human - _WITHDRAWING if _withdraws(current, sent) else human
+    ours = {name: sent[name] for name in owned(sent) if name not in theirs}
+    if "text" in sent and ours.keys() >= owned(sent):
+        ours["text"] = sent["text"]  # the narrative tells the whole resource: ours only if all of it is
+    return {name: value for name, value in (current | ours).items() if value is not None}
 
 
 def _withdraws(current: Json, wanted: Json) -> bool:
@@ -57,11 +59,16 @@ def _withdraws(current: Json, wanted: Json) -> bool:
     return is_task and not is_closed(current)
 
 
+def is_partial(current: Json) -> bool:
+    """Given to us in part only (SUBSETTED): what is missing was not taken away."""
+    tags = (current.get("meta") or {}).get("tag") or []
+    return any(tag.get("code") == "SUBSETTED" for tag in tags)
+
+
 def may_be_written_over(current: Json) -> bool:
-    """False for a resource whose meaning we cannot know (modifierExtension) or that was given to us
-    in part only (SUBSETTED): a PUT would lose what we do not see (FHIR R4 http, summary note)."""
-    tags = current.get("meta", {}).get("tag", [])
-    return "modifierExtension" not in current and all(tag.get("code") != "SUBSETTED" for tag in tags)
+    """False for a resource whose meaning we cannot know (modifierExtension) or of which we do not see
+    all: a PUT would lose the rest (FHIR R4 http, summary note)."""
+    return "modifierExtension" not in current and not is_partial(current)
 
 
 def has_identifier(resource: Json, system: str, value: str) -> bool:

@@ -24,7 +24,7 @@ def store_places(
             gone = set()
         sync.save_places(connection, emr, [(key, encoded[key]) for key in changed])
         sync.drop_places(connection, emr, gone)
-        if held and changed | gone:
+        if changed | gone:
             care.mark_due(connection, emr, sync.users_of_places(connection, emr, changed | gone))
     left = {key: record.decode_one(fact) for key, fact in held.items() if key not in encoded.keys() | gone}
     return {**left, **read}

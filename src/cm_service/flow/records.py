@@ -164,11 +164,18 @@ class Store:
 
     def _remove(self) -> None:
         """Take what was not read any more out of its records."""
-        for who in sorted(self.held.keys() - self.vanished.visited):
+        unread = sorted(
+            who
+            for who in self.held.keys() - self.vanished.visited
+            if self.vanished.replaces or self.held[who].survivor != who
+        )
+        for part in sync.chunks(unread):
             with self.db.read() as connection:
-                facts = record.decode(sync.load_facts(connection, self.emr, [who])[who])
-            self.links[who] = replaced_by(who, facts)
-            self.vanished.kept(who, facts, {})
+                found = sync.load_facts(connection, self.emr, part)
+            for who, encoded in found.items():
+                facts = record.decode(encoded)
+                self.links[who] = replaced_by(who, facts)
+                self.vanished.kept(who, facts, {})
         for who, keys in self.vanished.going():
             self._take_out(who, keys)
 

@@ -54,8 +54,9 @@ class Source(NamedTuple):
         return frozenset(ids)
 
     def ours(self, identifier_base: str) -> Iterator[Json]:
-        """Raw CarePlan, Goal and Task resources that carry an identifier of ours."""
-        return self.reading.containing(f"{identifier_base}/id/", OUR_KINDS)
+        """Raw CarePlan, Goal and Task resources that may carry an identifier of ours: those that hold the
+        longest part of our base (its slashes may be escaped in JSON)."""
+        return self.reading.containing(max(identifier_base.split("/"), key=len), OUR_KINDS)
 
 
 def from_folder(

@@ -1,0 +1,59 @@
+"""One resource as the EMR shows it now, against what the ledger knows: whose is what in it?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from cm_service.db import ledger
+from cm_service.fhir import rawjson
+from cm_service.flow import ours
+from cm_service.flow.ours import Json
+
+
+class Seen(NamedTuple):
+    """`human` are the elements that are a person's; `settled`: nothing of ours is left to be written;
+    `arrived`: what we last sent is what the EMR holds."""
+
+    human: list[str]
+    settled: bool
+    arrived: bool
+
+
+def look(connection: sa.Connection, row: Any, current: Json) -> Seen:
+    """Compare `current`, the EMR's own JSON, with a whole row of the ledger. Where the ledger does not
+    know what the EMR held before, whatever is not as we want it counts as a person's."""
+    wanted = rawjson.loads(row.wanted.encode())
+    places = ledger.references(connection, row.emr, ours.links(wanted))
+    wanted = ours.materialise(wanted, places.get)
+    sent = parsed(row.sent) or {}
+    told = [each for each in (parsed(row.base), sent) if each]
+    human = {*row.human, *ours.changed_by_others(wanted, current, *told)}
+    body = ours.merged(current, ours.to_send(wanted, sent), human)
+    there = all(current.get(name) == sent[name] for name in ours.owned(sent) - human)
+    return Seen(sorted(human), body == current, bool(sent) and there)
+
+
+def columns(row: Any, current: Json, seen: Seen) -> dict[str, Any]:
+    """What of a placement follows from having read it. An adopted one keeps no base until it has
+    been planned once (adopted.py)."""
+    text = rawjson.dumps(current).decode()
+    is_adopted = row.base is None and row.sent is None and row.current is not None
+    return {
+        "reference": f"{row.kind}/{current['id']}",
+        "version": version_of(current),
+        "current": text,
+        "base": None if is_adopted else text,
+        "human": seen.human,
+        "deleted": False,
+    }
+
+
+def version_of(resource: Json) -> str | None:
+    version = (resource.get("meta") or {}).get("versionId")
+    return version if isinstance(version, str) else None
+
+
+def parsed(text: str | None) -> Json | None:
+    return rawjson.loads(text.encode()) if text else None
