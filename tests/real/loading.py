@@ -14,12 +14,13 @@ Resource = dict[str, Any]
 BATCH = 100
 
 
-def read_folder(folder: Path, *types: str) -> list[Resource]:
-    """The resources of `folder`/TYPE.ndjson.gz, type by type in the order named."""
+def read_folder(folder: Path, *types: str, mentioning: str = "") -> list[Resource]:
+    """The resources of `folder`/TYPE.ndjson.gz whose line holds the text `mentioning`, type by type in
+    the order named."""
     found: list[Resource] = []
     for name in types:
         with gzip.open(folder / f"{name}.ndjson.gz", "rt", encoding="utf-8") as lines:
-            found += [json.loads(line) for line in lines]
+            found += [json.loads(line) for line in lines if mentioning in line]
     return found
 
 
