@@ -15,6 +15,7 @@ from cm_service.flow.nightly import NightOptions, night
 from cm_service.sandbox import server
 from cm_service.sandbox.store import Store
 from cm_service.settings import Settings
+from tests.flow.bad_network import Network, bad_network
 
 AS_OF = dt.datetime.fromisoformat("2026-11-20T20:00:00-05:00")
 BASE = "https://cm.example"
@@ -87,10 +88,19 @@ def out_of_range(who: str = "p1") -> list[Json]:
 class Practice:
     """`emr` is the EMR's own store; `run` is one night through the front door."""
 
-    def __init__(self, database: Database, emr: Store, base_url: str, folder: Path, **columns: Any) -> None:
+    def __init__(
+        self,
+        database: Database,
+        emr: Store,
+        base_url: str,
+        folder: Path,
+        *,
+        timeout: float = 5.0,
+        **columns: Any,
+    ) -> None:
         self.database, self.emr, self.base_url, self.folder = database, emr, base_url, folder
         self.settings = Settings(
-            data_dir=folder / "data", identifier_base=BASE, read_attempts=2, read_timeout_seconds=5.0
+            data_dir=folder / "data", identifier_base=BASE, read_attempts=2, read_timeout_seconds=timeout
         )
         self.tools = wiring.night_tools(self.settings, database)
         self.add(**columns)
@@ -145,13 +155,13 @@ class Practice:
         return len(self.emr.written())
 
     def copies(self) -> dict[str, int]:
-        """Intent -> live copies in the EMR, of everything in the ledger."""
+        """Intent -> copies that the EMR holds or ever held, of everything in the ledger."""
         return {
-            f"{row.kind} {row.code} {row.patient_id}": self.emr.count_identifier(
-                row.kind, row.system, row.value
-            )
-            for row in self.rows()
+            f"{row.kind} {row.code} {row.patient_id} {row.id}": self.copies_of(row) for row in self.rows()
         }
+
+    def copies_of(self, row: Any) -> int:
+        return self.emr.count_identifier(row.kind, row.system, row.value, ever=True)
 
 
 @contextmanager
@@ -160,3 +170,15 @@ def practice(database: Database, folder: Path, resources: list[Json], **columns:
     emr.load(resources)
     with server.running(emr) as base_url:
         yield Practice(database, emr, base_url, folder, **columns)
+
+
+@contextmanager
+def far_practice(
+    database: Database, folder: Path, resources: list[Json], **columns: Any
+) -> Iterator[tuple[Practice, Network]]:
+    """The same, with a network in between that can be told to fail; it waits for no answer long."""
+    emr = Store()
+    emr.load(resources)
+    with server.running(emr) as base_url, bad_network(base_url) as network:
+        clinic = Practice(database, emr, network.base, folder, timeout=0.5, **columns)
+        yield clinic, network

@@ -119,7 +119,7 @@ def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
         .where(Intent.emr == emr)
         .group_by(Placement.state)
     )
-    return {key: count for key, count in connection.execute(statement)}
+    return {row.state: int(row[1]) for row in connection.execute(statement)}
 
 
 def add(

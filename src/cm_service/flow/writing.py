@@ -226,9 +226,8 @@ class Writing:
         found = await self.client.find_by_identifier(row.kind, row.system, row.value)
         if len(found) > 1:
             self._move(row, state="parked", reason=_COPIES)
-        elif found:
-            if self._take(row, found[0]) and sent_tonight:
-                self._count(row)
+        elif found and self._take(row, found[0]) and sent_tonight:
+            self._count(row)
         return bool(found)
 
     async def _reread(self, row: Any, *, sent_tonight: bool = False) -> None:
