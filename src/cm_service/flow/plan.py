@@ -19,6 +19,7 @@ from cm_service.flow.plans import (
     data_quality,
     discharge,
     emergency,
+    references,
     reviews,
     settle,
     withdraw,
@@ -62,7 +63,7 @@ def plan(
     settle.settle(night, [*asked, *_about_the_record(night), *reviews.needs(reviewed)])
     withdraw.revoke_empty_plans(night)
     contents.refresh(night, asked)
-    return compare.changes(night.board)
+    return [references.without_gone(night, change) for change in compare.changes(night.board)]
 
 
 def _needs(night: Night) -> Iterator[TaskNeed]:

@@ -39,7 +39,7 @@ def _fill(night: Night, plan: Item, needs: list[TaskNeed]) -> None:
         "addresses": _addresses(night, plan, needs),
         "supportingInfo": _supporting(night, plan, needs),
         "goal": _goals(night, plan),
-        "careTeam": care_teams(night) or plan.resource.get("careTeam"),
+        "careTeam": care_teams(night) or held(night, _references(plan.resource.get("careTeam"))),
         "contributor": contributors(night) or plan.resource.get("contributor"),
     }
     plan.resource = {name: value for name, value in (plan.resource | wanted).items() if value}
@@ -86,6 +86,10 @@ def _goals(night: Night, plan: Item) -> list[dict[str, Any]]:
 def _joined(kept: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     there = {each.get("reference") for each in kept}
     return [*kept, *(each for each in new if each["reference"] not in there)]
+
+
+def _references(listed: Any) -> list[str]:
+    return [each["reference"] for each in listed or () if "reference" in each]
 
 
 def _type(reference: dict[str, Any]) -> str:

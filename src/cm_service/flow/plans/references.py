@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
+from cm_service.flow.intents import Change
 from cm_service.flow.plans.context import Night
+from cm_service.flow.plans.sources import GONE, lost
 from cm_service.rules.facts import CareTeamFact, Member
 
 Reference = dict[str, Any]
@@ -31,9 +35,35 @@ def refer(night: Night, reference: str, display: str = "") -> Reference:
     system, bar, value = reference.rpartition("|")
     if bar:
         return {"identifier": {"system": system, "value": value}, "display": display or value}
+    return _named(night, reference, display)
+
+
+def _named(night: Night, reference: str, display: str) -> Reference:
     kind = reference.partition("/")[0]
     named = {"system": f"{night.emr.identifier_base}/id/emr-reference", "value": reference}
     return {"type": kind, "identifier": named, "display": display or reference}
+
+
+def without_gone(night: Night, change: Change) -> Change:
+    """What was deleted in the EMR since we referred to it is only named from now on: a strict server
+    would refuse the whole resource, and a withdrawal with it. A person's elements stay as they are."""
+    theirs = change.known.human if change.known else frozenset()
+    resource = {
+        name: value if name in theirs else _without_gone(night, value)
+        for name, value in change.want.resource.items()
+    }
+    return msgspec.structs.replace(change, want=msgspec.structs.replace(change.want, resource=resource))
+
+
+def _without_gone(night: Night, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_gone(night, each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("reference")
+    if isinstance(reference, str) and lost(night, reference) == GONE:
+        return _named(night, reference, value.get("display", ""))
+    return {name: _without_gone(night, each) for name, each in value.items()}
 
 
 def held(night: Night, references: Iterable[str]) -> list[Reference]:
