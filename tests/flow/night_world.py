@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ class Practice:
             connections.update_emr(connection, "clinic", **columns)
 
     def run(self, as_of: dt.datetime = AS_OF, **options: Any) -> Json:
+        self.emr.clock = lambda: as_of
         chosen = NightOptions(as_of=as_of, **{"max_new": None, **options})
         return night(self.tools, "clinic", chosen, lambda _text: None)
 
@@ -164,12 +166,26 @@ class Practice:
         return self.emr.count_identifier(row.kind, row.system, row.value, ever=True)
 
 
+@cache
+def _served() -> tuple[Store, str, ExitStack]:
+    """One server for the whole run: ending one takes longer than a night."""
+    emr, stack = Store(), ExitStack()
+    return emr, stack.enter_context(server.running(emr)), stack
+
+
+def emr_with(resources: list[Json]) -> tuple[Store, str]:
+    """The EMR with these resources and nothing else, and its base URL."""
+    emr, base_url, _ = _served()
+    emr.clear()
+    emr.clock = lambda: AS_OF
+    emr.load(resources)
+    return emr, base_url
+
+
 @contextmanager
 def practice(database: Database, folder: Path, resources: list[Json], **columns: Any) -> Iterator[Practice]:
-    emr = Store()
-    emr.load(resources)
-    with server.running(emr) as base_url:
-        yield Practice(database, emr, base_url, folder, **columns)
+    emr, base_url = emr_with(resources)
+    yield Practice(database, emr, base_url, folder, **columns)
 
 
 @contextmanager
@@ -177,8 +193,6 @@ def far_practice(
     database: Database, folder: Path, resources: list[Json], **columns: Any
 ) -> Iterator[tuple[Practice, Network]]:
     """The same, with a network in between that can be told to fail; it waits for no answer long."""
-    emr = Store()
-    emr.load(resources)
-    with server.running(emr) as base_url, bad_network(base_url) as network:
-        clinic = Practice(database, emr, network.base, folder, timeout=0.5, **columns)
-        yield clinic, network
+    emr, base_url = emr_with(resources)
+    with bad_network(base_url) as network:
+        yield Practice(database, emr, network.base, folder, timeout=0.5, **columns), network

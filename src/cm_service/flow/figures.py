@@ -11,6 +11,7 @@ from typing import Any
 from cm_service.db import care, ledger, sync
 from cm_service.db.engine import Database
 from cm_service.flow.deliver import Delivery
+from cm_service.flow.reconcile import KINDS as OUR_KINDS
 from cm_service.flow.records import Stored
 from cm_service.flow.sources import Source
 
@@ -117,8 +118,8 @@ def _problems(
         yield f"and {len(holes) - SHOWN_HOLES} more lines that could not be read"
     for kind in sorted(stored.held_back):
         yield f"so many {kind} resources are missing that none of them was removed: was a scope lost?"
-    if reconciled["missing"]:
-        count = reconciled["missing"]
-        yield f"{count} resources that we wrote are missing: too many to count as deleted by people"
+    for kind in OUR_KINDS:
+        if count := reconciled[f"missing {kind}"]:
+            yield f"{count} {kind} resources that we wrote are missing: too many for people's doing"
     if delivery is not None and delivery.stopped_by:
         yield f"writing stopped: {delivery.stopped_by}"

@@ -146,20 +146,21 @@ async def note_deleted(
 ) -> Counter[str]:
     """What the ledger knows as written, and was not seen although its type (`complete`) was read to
     the last page, is asked for by id: only 404 and 410 mean that somebody deleted it (a lost scope
-    or a filtered search must not). So much at once that it cannot be people's doing: nothing."""
+    or a filtered search must not). Of a type of which too much is missing for people's doing: nothing."""
     with db.read() as connection:
         rows = ledger.outline(connection, on.emr)
     there = [row for row in rows if row.kind in complete and row.reference and not row.deleted]
-    missing = [row for row in there if row.reference not in seen]
-    if too_many(len(missing), len(there)):
-        return Counter(missing=len(missing))
+    held = Counter(row.kind for row in there)
+    lost = Counter(row.kind for row in there if row.reference not in seen)
+    doubtful = {kind for kind, count in lost.items() if too_many(count, held[kind])}
+    missing = [row for row in there if row.reference not in seen and row.kind not in doubtful]
     deleted = [row for row in missing if await _is_deleted(client, row)]
     gone = {"deleted": True, "state": "written", "reason": "somebody deleted it in the EMR"}
     with db.write() as connection:
         for row in deleted:
             ledger.move(connection, row.placement_id, now=on.now, **gone)
         care.mark_due(connection, on.emr, {row.patient_id for row in deleted})
-    return Counter(deleted=len(deleted))
+    return Counter(deleted=len(deleted)) + Counter({f"missing {kind}": lost[kind] for kind in doubtful})
 
 
 async def _is_deleted(client: FhirClient, row: Any) -> bool:
