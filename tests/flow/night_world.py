@@ -12,6 +12,7 @@ from typing import Any
 from cm_service import wiring
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
+from cm_service.db.tables import Base
 from cm_service.flow.nightly import NightOptions, night
 from cm_service.sandbox import server
 from cm_service.sandbox.store import Store
@@ -104,6 +105,7 @@ class Practice:
             data_dir=folder / "data", identifier_base=BASE, read_attempts=2, read_timeout_seconds=timeout
         )
         self.tools = wiring.night_tools(self.settings, database)
+        self.columns = columns
         self.add(**columns)
 
     def add(self, **columns: Any) -> None:
@@ -125,6 +127,13 @@ class Practice:
     def set(self, **columns: Any) -> None:
         with self.database.write() as connection:
             connections.update_emr(connection, "clinic", **columns)
+
+    def lose_store(self) -> None:
+        """Everything that the service knew is gone; the connection is registered again."""
+        with self.database.write() as connection:
+            for table in reversed(Base.metadata.sorted_tables):
+                connection.execute(table.delete())
+        self.add(**self.columns)
 
     def run(self, as_of: dt.datetime = AS_OF, **options: Any) -> Json:
         self.emr.clock = lambda: as_of

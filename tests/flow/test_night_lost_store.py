@@ -16,7 +16,6 @@ from tests.flow.night_world import (
     AS_OF,
     BASE,
     Json,
-    Practice,
     a1c,
     condition,
     diabetes,
@@ -34,23 +33,13 @@ NEWER = a1c(9.8, id_="newer", effectiveDateTime="2026-11-19")
 TWO_CONDITIONS = [patient(), diabetes(), condition("htn", "I10")]
 
 
-def lose_store(clinic: Practice, **columns: Any) -> None:
-    """Everything that the service knew is gone; the connection is registered again."""
-    with clinic.database.write() as connection:
-        for table in ("decline", "placement", "intent", "decision", "record", "resource_owner", "place"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
-        for table in ("reject", "run", "emr", "instance"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
-    clinic.add(**columns)
-
-
 def test_everything_is_adopted_and_nothing_written(database: Database, tmp_path: Path) -> None:
     world = [*out_of_range(), *out_of_range("p2"), stay(who="p2"), condition("htn", "I10", "p2")]
     with practice(database, tmp_path, world) as clinic:
         clinic.run()
         before = {row.value: (row.kind, row.code, row.rule, row.subject) for row in clinic.rows()}
         writes = clinic.writes()
-        lose_store(clinic)
+        clinic.lose_store()
         report = clinic.run(AS_OF + DAY)
         assert (report["status"], report["written"], report["adopted"]) == ("complete", 0, len(before))
         assert {row.value: (row.kind, row.code, row.rule, row.subject) for row in clinic.rows()} == before
@@ -64,7 +53,7 @@ def test_what_a_person_changed_before_the_loss_is_kept(database: Database, tmp_p
     with practice(database, tmp_path, out_of_range()) as clinic:
         clinic.run()
         clinic.edit("Task", OUTREACH, description="Ask for Ana", owner={"display": "Anna"})
-        lose_store(clinic)
+        clinic.lose_store()
         assert clinic.run(AS_OF + DAY)["written"] == 0
         clinic.emr.load([NEWER])
         clinic.run(AS_OF + 2 * DAY)
@@ -75,7 +64,7 @@ def test_what_a_person_changed_before_the_loss_is_kept(database: Database, tmp_p
 def test_what_a_person_changes_after_the_loss_is_kept(database: Database, tmp_path: Path) -> None:
     with practice(database, tmp_path, out_of_range()) as clinic:
         clinic.run()
-        lose_store(clinic)
+        clinic.lose_store()
         clinic.run(AS_OF + DAY)
         clinic.edit("Task", OUTREACH, description="Ask for Ana")
         clinic.emr.load([NEWER])
@@ -92,7 +81,7 @@ def test_a_task_that_a_person_closed_is_not_opened_or_made_again(
     with practice(database, tmp_path, out_of_range()) as clinic:
         clinic.run()
         clinic.edit("Task", OUTREACH, status=status)
-        lose_store(clinic)
+        clinic.lose_store()
         for days in (0, 1, 5):
             assert clinic.run(AS_OF + days * DAY)["written"] == 0
         assert clinic.held("Task", OUTREACH)["status"] == status
@@ -105,7 +94,7 @@ def test_a_rejected_offer_is_still_a_decline_from_the_day_on_which_it_was_reject
     with practice(database, tmp_path, TWO_CONDITIONS) as clinic:
         clinic.run()
         clinic.edit("Task", OFFER, status="rejected", lastModified="2026-11-21T09:00:00-05:00")
-        lose_store(clinic)
+        clinic.lose_store()
         assert clinic.run(AS_OF + 100 * DAY)["declined"] == 1
         with database.read() as connection:
             (decline,) = care.declines_of(connection, "clinic", ["p1"])["p1"]
@@ -122,7 +111,7 @@ def test_a_second_enrolment_is_known_again(database: Database, tmp_path: Path) -
         clinic.run(AS_OF + DAY)
         plans = {row.business_key for row in clinic.rows(kind="CarePlan")}
         assert plans == {"plan|p1|longitudinal|1", "plan|p1|longitudinal|2"}
-        lose_store(clinic)
+        clinic.lose_store()
         assert clinic.run(AS_OF + 2 * DAY)["written"] == 0
         assert {row.business_key for row in clinic.rows(kind="CarePlan")} == plans
         assert set(clinic.copies().values()) == {1}
@@ -134,7 +123,7 @@ def test_what_no_longer_holds_is_withdrawn_by_the_first_night_after_the_loss(
 ) -> None:
     with practice(database, tmp_path, out_of_range()) as clinic:
         clinic.run()
-        lose_store(clinic)
+        clinic.lose_store()
         clinic.emr.clinician_edit("Patient", "p1", lambda found: found.update(deceasedBoolean=True))
         clinic.run(AS_OF + DAY)
         assert clinic.held("Task", OUTREACH)["status"] == "cancelled"
@@ -150,7 +139,7 @@ def test_an_emr_that_dropped_our_second_identifier_is_recognised_by_the_value(
         for kind in ("Goal", "CarePlan", "Task"):
             for version in clinic.emr.live(kind):
                 clinic.emr.clinician_edit(kind, version.id, lambda found: found["identifier"].pop())
-        lose_store(clinic)
+        clinic.lose_store()
         for days in (0, 1):
             assert clinic.run(AS_OF + days * DAY)["written"] == 0
         assert set(clinic.copies().values()) == {1}
@@ -160,7 +149,7 @@ def test_an_emr_that_dropped_our_second_identifier_is_recognised_by_the_value(
 def test_an_emr_that_escapes_its_slashes_is_recognised(database: Database, tmp_path: Path) -> None:
     with practice(database, tmp_path, out_of_range()) as clinic:
         clinic.run()
-        lose_store(clinic)
+        clinic.lose_store()
         folder = tmp_path / "dump"
         folder.mkdir()
         for kind in ("Patient", "Condition", "Observation", "Goal", "CarePlan", "Task"):
@@ -179,7 +168,7 @@ def test_a_folder_without_our_resources_leads_to_no_second_copy(
         network.plain = plain
         clinic.run()
         clinic.edit("Task", OUTREACH, status="completed", owner={"display": "Anna"})
-        lose_store(clinic, base_url=network.base)
+        clinic.lose_store()
         folder = tmp_path / "dump"
         folder.mkdir()
         for kind in ("Patient", "Condition", "Observation"):
@@ -200,7 +189,7 @@ def test_a_night_that_cannot_read_our_tasks_makes_no_second_ones(
 ) -> None:
     with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
         clinic.run()
-        lose_store(clinic, base_url=network.base)
+        clinic.lose_store()
         network.fail("GET Task?_count", fault, always=True)
         clinic.run()
         assert set(clinic.copies().values()) == {1}
