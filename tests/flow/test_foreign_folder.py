@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cm_service.db import care
-from cm_service.db.engine import Database
 from cm_service.sandbox import server
 from cm_service.sandbox.store import Store
 from tests.real import loading
@@ -85,14 +83,7 @@ def nights(emr: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nig
 
 @pytest.fixture(scope="module")
 def decided(nights: Nights) -> dict[tuple[str, str], dict[str, Any]]:
-    """(patient, rule) -> the decision that the store keeps."""
-    path = nights.home.folder / "cm-service.sqlite3"
-    database = Database(f"sqlite:///{path}", lock_dir=nights.home.folder / "locks")
-    with database.read() as connection:
-        everybody = sorted(care.patients(connection, "clinic"))
-        rows = care.decisions_of(connection, "clinic", everybody)
-    database.engine.dispose()
-    return {(who, rule): json.loads(row.line) for who, rules in rows.items() for rule, row in rules.items()}
+    return nights.home.decisions()
 
 
 def test_the_night_is_complete_and_nothing_of_the_input_is_a_hole(nights: Nights) -> None:

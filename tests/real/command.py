@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cm_service.db import care
+from cm_service.db.engine import Database
+from cm_service.settings import Settings
+
 AS_OF = "2026-11-20T20:00:00-05:00"  # the moment at which the data of tests/data/synthea end
 ZONE = "America/Detroit"
 EVERYBODY = "100000"  # --max-new
@@ -52,6 +56,16 @@ class Home:
         )
         assert (said.exit, said.answer.get("status")) == (0, "complete"), said.stderr
         return said.answer
+
+    def decisions(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """(patient, rule) -> the decision that the store keeps."""
+        url = Settings(data_dir=self.folder, database_url=self.database_url).sqlalchemy_url
+        database = Database(url, lock_dir=self.folder / "locks")
+        with database.read() as connection:
+            everybody = sorted(care.patients(connection, "clinic"))
+            found = care.decisions_of(connection, "clinic", everybody)
+        database.engine.dispose()
+        return {(who, rule): json.loads(row.line) for who, own in found.items() for rule, row in own.items()}
 
     def ledger(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self.run("ledger", "list", "--emr", "clinic", "--json").answer["items"]
