@@ -32,13 +32,15 @@ class Reply:
 @dataclass(frozen=True)
 class Fault:
     """`reaches`: the EMR gets the request (and acts). Then `reply`, else silence: hang up at once, or
-    after `late` seconds; `cut`: the EMR's own answer, with half of its body. `first` runs before all."""
+    after `late` seconds (below 0: the EMR's own answer); `cut`: that answer, with half of its body. `first`
+    runs before anything else, `then` when the EMR has acted."""
 
     reaches: bool
     reply: Reply | None = None
     late: float = 0.0
     cut: bool = False
     first: Callable[[], object] | None = None
+    then: Callable[[], object] | None = None
 
 
 DROPPED_BEFORE = Fault(reaches=False)
@@ -46,6 +48,7 @@ DROPPED_AFTER = Fault(reaches=True)
 TOO_LATE = Fault(reaches=True, late=0.7)
 NEVER = Fault(reaches=False, late=0.7)
 CUT = Fault(reaches=True, cut=True)
+FINE = Fault(reaches=True, late=-1)
 
 
 def answers(status: int, text: str = "no", *, reaches: bool = False, **headers: str) -> Fault:
@@ -113,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.first is not None:
             fault.first()
         reply = self._pass_on(body) if fault is None or fault.reaches else None
+        if fault is not None and fault.then is not None:
+            fault.then()
         try:
             self._answer(fault, reply)
         except OSError:

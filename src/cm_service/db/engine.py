@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,6 +17,8 @@ from alembic.script import ScriptDirectory
 
 from cm_service.errors import Busy, Misconfigured
 
+# PostgreSQL takes a moment to see that a client was killed; whoever is started again at once waits so long.
+_UNTIL_THE_DEAD_ARE_GONE = 1.0
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 
 
@@ -68,8 +71,11 @@ class Database:
         key = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         with connection:
-            if not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
-                raise Busy(f"another run holds {name}")
+            give_up = time.monotonic() + _UNTIL_THE_DEAD_ARE_GONE
+            while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
+                if time.monotonic() > give_up:
+                    raise Busy(f"another run holds {name}")
+                time.sleep(0.05)
             try:
                 yield
             finally:
