@@ -68,7 +68,7 @@ class Database:
 
     @contextmanager
     def _advisory_lease(self, name: str) -> Iterator[None]:
-        key = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
+        key = _key(name)
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         with connection:
             give_up = time.monotonic() + _UNTIL_THE_DEAD_ARE_GONE
@@ -86,6 +86,8 @@ class Database:
         if self.is_sqlite and self.engine.url.database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.engine.begin() as connection:
+            if not self.is_sqlite:  # there, BEGIN IMMEDIATE lets one go after the other
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key("migrate")})
             command.upgrade(alembic_config(connection), "head")
         return newest_revision()
 
@@ -97,6 +99,11 @@ class Database:
                 found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
         if found != newest_revision():
             raise Misconfigured("the database schema is not current: run `cm-service migrate`")
+
+
+def _key(name: str) -> int:
+    """A name as PostgreSQL's advisory locks want it."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
 
 
 def alembic_config(connection: sa.Connection | None = None) -> Config:
