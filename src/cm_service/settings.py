@@ -25,7 +25,11 @@ class Settings(BaseSettings):
     read_attempts: int = Field(4, ge=1, le=10, description="tries of one read before it counts as failed")
     max_line_bytes: int = Field(20_000_000, ge=1000, description="a longer NDJSON line is quarantined")
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
-    log_level: str = Field("WARNING", description="level of the logs on stderr")
+    log_level: str = Field(
+        "WARNING",
+        pattern="(?i)^(debug|info|warning|error|critical)$",
+        description="level of the logs on stderr",
+    )
 
     @cached_property
     def sqlalchemy_url(self) -> str:

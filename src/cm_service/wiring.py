@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
 
 from cm_service.db import connections
 from cm_service.db.engine import Database
@@ -47,20 +49,36 @@ def zone(name: str) -> ZoneInfo:
 
 
 def database(settings: Settings) -> Database:
-    """The store as it is, whatever its schema: for `cm-service migrate`."""
-    return Database(settings.sqlalchemy_url, lock_dir=settings.data_dir / "locks")
+    """The store as it is, whatever its schema: for `cm-service migrate`. Raises Misconfigured."""
+    with _clear_words():
+        url = sa.make_url(settings.sqlalchemy_url)
+        local = url.get_backend_name() == "sqlite" and url.database
+        # Beside the database file: two data folders may share one, and the lease must be one, too.
+        home = Path(url.database or "").parent if local else settings.data_dir
+        return Database(settings.sqlalchemy_url, lock_dir=home / "locks")
 
 
 def open_database(settings: Settings) -> Database:
     """The store, with its schema current: the embedded default is migrated at once, a server only
     by `cm-service migrate`. Raises Misconfigured."""
     opened = database(settings)
-    if opened.is_sqlite:
-        opened.migrate()
-    opened.require_current()
-    with opened.write() as connection:
-        connections.fix_identifier_base(connection, settings.identifier_base)
+    with _clear_words():
+        if opened.is_sqlite:
+            opened.migrate()
+        opened.require_current()
+        with opened.write() as connection:
+            connections.fix_identifier_base(connection, settings.identifier_base)
     return opened
+
+
+@contextmanager
+def _clear_words() -> Iterator[None]:
+    """The driver's own words may hold a password."""
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        kind = type(error).__name__
+        raise Misconfigured(f"the database cannot be opened ({kind}): see CM_DATABASE_URL") from None
 
 
 @asynccontextmanager

@@ -28,14 +28,15 @@ class Said(NamedTuple):
 
 
 class Home:
-    """One installation: a data folder, and a store in it unless `database_url` names another."""
+    """One installation: a data folder, and a store in it unless `database_url` names another. `settings`
+    are further variables of its environment."""
 
-    def __init__(self, folder: Path, *, database_url: str = "") -> None:
-        self.folder, self.database_url = folder, database_url
+    def __init__(self, folder: Path, *, database_url: str = "", **settings: str) -> None:
+        self.folder, self.database_url, self.settings = folder, database_url, settings
 
     def run(self, *arguments: str) -> Said:
         """cm-service with these arguments, and with no setting of whoever runs the tests."""
-        own = {"CM_DATA_DIR": str(self.folder), "CM_DATABASE_URL": self.database_url}
+        own = {"CM_DATA_DIR": str(self.folder), "CM_DATABASE_URL": self.database_url, **self.settings}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CM_")}
         program = [sys.executable, "-c", "from cm_service.cli import main; main()", *arguments]
         done = subprocess.run(program, env=kept | own, capture_output=True, text=True, timeout=300)

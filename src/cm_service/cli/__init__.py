@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import typer
+from pydantic import ValidationError
 
 from cm_service import logs
 from cm_service.cli import demo, emr, evaluate, ledger, service, sync
+from cm_service.cli.output import USAGE, people
 from cm_service.settings import Settings
 
 app = typer.Typer(
@@ -20,7 +22,14 @@ app = typer.Typer(
 @app.callback()
 def start() -> None:
     """Logs go to stderr, by allow-list, before any command runs."""
-    logs.configure(Settings().log_level)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for each in error.errors(include_input=False, include_url=False):
+            name = f"CM_{'_'.join(map(str, each['loc'])).upper()}"
+            people.print(f"[red]error:[/red] {name}: {each['msg']}", soft_wrap=True)
+        raise typer.Exit(USAGE) from None
+    logs.configure(settings.log_level)
 
 
 app.command()(demo.demo)
