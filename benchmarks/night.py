@@ -1,9 +1,9 @@
 """`make bench`: a night from landing to stored decisions, against two yardsticks on the same bytes.
 
 The foreign data of tests/data is repeated under new ids to about 330 MB. In one run: (1) the night:
-sieve, normalise, keep, evaluate, plan, store; (2) a plain loop that validates each resource with
-fhir.resources.R4B after json.loads; (3) a raw DuckDB scan of the lines. Each in a process of its own, so that peak
-memory is its own. The last line is one JSON object; ratios compare figures of this run only.
+sieve, normalise, keep, evaluate, plan, store; (2) a plain loop that reads each line and validates it
+with fhir.resources.R4B; (3) a raw DuckDB scan of the lines. Each in a process of its own, so that
+peak memory is its own. The last line is one JSON object; ratios compare figures of this run only.
 """
 
 from __future__ import annotations
