@@ -11,7 +11,7 @@ import datetime as dt
 from functools import lru_cache
 from typing import NamedTuple
 
-from cm_service.rules.dates import Precision, When, add_months, day_start, instant_of
+from cm_service.rules.dates import FIRST_WITH_TIME, Precision, When, add_months, day_start, instant_of
 
 _DAY = dt.timedelta(days=1)
 
@@ -54,7 +54,7 @@ class Clock:
 
     def span(self, when: When) -> Span:
         """Local days of a date. Depends on the zone, not on `as_of`."""
-        if when.precision < Precision.LOCAL_TIME:
+        if when.precision < FIRST_WITH_TIME:
             low = dt.date.fromordinal(when.low)
             high = low if when.high == when.low else dt.date.fromordinal(when.high)
             return Span(low, high, None, when.precision)
@@ -74,7 +74,7 @@ class Clock:
 
     def is_future(self, when: When) -> bool:
         """Dated more than 24 h after as_of (rules.md 0.2: to be ignored, flag `future_date`)."""
-        if when.precision < Precision.LOCAL_TIME:
+        if when.precision < FIRST_WITH_TIME:
             if when.low <= self._today.toordinal():
                 return False  # nearly every date of a record: no instant needs to be made
             return not self.passed(instant_of(when, self.zone) - _DAY)

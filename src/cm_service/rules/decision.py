@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     INSUFFICIENT_DATA = "insufficient_data"
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One input that was looked at. `raw` is the text as the EMR wrote it, `value` the normalised
     one (in `unit`), `date` the date that was used, as written or as a local day."""
 
@@ -75,4 +75,4 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 def unique(words: Iterable[str]) -> list[str]:
     """Each word once, in order of first sight."""
-    return list(dict.fromkeys(word for word in words if word))
+    return list(dict.fromkeys(filter(None, words)))

@@ -23,7 +23,8 @@ def evaluate_patient(
     patient = view.patient
     if patient is None:
         raise ValueError("no decision without a Patient resource")
-    return [_decide(rule, view, Clock(as_of, zone), patient.id) for rule in rules]
+    clock = Clock(as_of, zone)
+    return [_decide(rule, view, clock.fresh(), patient.id) for rule in rules]
 
 
 def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Decision:
@@ -31,7 +32,7 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
     finding = rule.evaluate(view, clock)
     outcome, reasons = _judge(rule, view, gate, finding)
     facts = finding.facts
-    if outcome is not Outcome.ELIGIBLE:
+    if outcome is not Outcome.ELIGIBLE and "priority" in facts:
         facts = {key: value for key, value in facts.items() if key != "priority"}
     stopped = [item for name in reasons for item in gate.evidence.get(name, ())]
     flags = [*finding.flags, *(flag for name in rule.gates for flag in gate.flags.get(name, ()))]

@@ -174,11 +174,11 @@ def _add_event(
 ) -> None:
     """`dates`: the one wanted, and the one to take where it is missing or still to come."""
     known = [date for date in dates if date is not None]
-    past = [date for date in known if not clock.is_future(date)]
-    if known and not past:
+    when = next((date for date in known if not clock.is_future(date)), None)
+    if known and when is None:
         pile.future.update(names)
         return
-    on = clock.span(past[0]) if past else None
-    flags = (*fact.flags, *date_flags(*past[:1]))
+    on = clock.span(when) if when is not None else None
+    flags = (*fact.flags, *date_flags(when))
     for name in names:
         pile.add(name, Statement(name, fact, True, on, on, flags))

@@ -75,9 +75,9 @@ class PatientView:
 
     def derive(self, function: Callable[[PatientView, Clock], T], clock: Clock) -> T:
         """`function(self, ...)` once per patient; its turning points count for every asker."""
-        if function not in self._derived:
+        found = self._derived.get(function)
+        if found is None:
             own = clock.fresh()
-            self._derived[function] = (function(self, own), own)
-        value, own = self._derived[function]
-        clock.note(own.until)
-        return value  # type: ignore[return-value]
+            found = self._derived[function] = (function(self, own), own)
+        clock.note(found[1].until)
+        return found[0]  # type: ignore[return-value]
