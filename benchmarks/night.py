@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import gc
 import json
 import resource
 import subprocess
@@ -56,6 +57,7 @@ def night(landing: Path, work: Path) -> dict[str, Any]:
             write_mode="propose",
             settings={},
         )
+    gc.freeze()  # as the command line does, once everything is imported
     began = time.perf_counter()
     source = from_folder(landing, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False)
     plans = _evaluation(Parameters())
@@ -114,6 +116,7 @@ def rules(landing: Path, _work: Path) -> dict[str, Any]:
     from cm_service.rules.engine import evaluate_patient
     from cm_service.rules.parameters import Parameters
 
+    gc.freeze()
     source = from_folder(landing, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False)
     around = Surroundings(Parameters(), source.places)
     people = [
@@ -134,6 +137,7 @@ def models(landing: Path, _work: Path) -> dict[str, Any]:
     from cm_service.fhir.resources import model_of
 
     model = functools.cache(model_of)
+    gc.freeze()
     began, count = time.perf_counter(), 0
     for path in sorted(landing.glob("*.ndjson")):
         with path.open("rb") as lines:
