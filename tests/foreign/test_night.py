@@ -169,6 +169,30 @@ def test_the_servers_own_validation_finds_no_error_in_what_we_wrote(world: World
     assert warnings.keys() == {"Goal dom-6", "Task dom-6"}
 
 
+def test_a_stricter_server_would_find_nothing_to_refuse(world: World) -> None:
+    """Newer ones refuse a reference that leads nowhere, and some an empty element or a coding without
+    a system; $validate here looks at none of these."""
+    loaded = {f"{each['resourceType']}/{each['id']}" for each in practice.resources()}
+    ours = [each for kind in KINDS for each in world.clinic.everything(kind) if is_ours(each)]
+    there = loaded | {f"{each['resourceType']}/{each['id']}" for each in ours}
+    elements = [element for resource in ours for element in _elements(resource)]
+    references = {each["reference"] for each in elements if isinstance(each, dict) and "reference" in each}
+    assert len(references) > 300
+    assert references <= there
+    assert [each for each in elements if each in (None, "", [], {})] == []
+    codings = [each for each in elements if isinstance(each, dict) and "code" in each and "value" not in each]
+    assert all("system" in each for each in codings if isinstance(each["code"], str))
+    systems = {each["system"] for each in elements if isinstance(each, dict) and "system" in each}
+    assert all(system.startswith(("http://", "https://")) for system in systems)
+
+
+def _elements(value: Any) -> Iterator[Any]:
+    yield value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        yield from _elements(part)
+
+
 # --- a lost store ---------------------------------------------------------------------------------
 
 
