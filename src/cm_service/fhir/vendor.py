@@ -58,12 +58,12 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pass
 
 
-class Said(_Part):
+class Said(_Part, frozen=True):
     answer: Answer = Answer.UNKNOWN
     note: str = ""
 
 
-class Rule(_Part):
+class Rule(_Part, frozen=True):
     """One statement on every pair of `resources` and `verbs`; "*" stands for types not named elsewhere."""
 
     resources: tuple[str, ...]
@@ -72,7 +72,7 @@ class Rule(_Part):
     note: str = ""
 
 
-class NoteRules(_Part):
+class NoteRules(_Part, frozen=True):
     """What a DocumentReference note must look like. `encounter`: must it hang on an existing one;
     `formats`: MIME types taken, empty where unknown; `max_characters` None where unknown."""
 
@@ -84,7 +84,7 @@ class NoteRules(_Part):
     note: str = ""
 
 
-class SearchRule(_Part):
+class SearchRule(_Part, frozen=True):
     """A search of `resources` needs one of these parameters, or it is refused."""
 
     resources: tuple[str, ...]
@@ -92,7 +92,7 @@ class SearchRule(_Part):
     note: str = ""
 
 
-class LastUpdated(_Part):
+class LastUpdated(_Part, frozen=True):
     """What `_lastUpdated` is good for as a search parameter: instant, date (whole days only), none."""
 
     resources: tuple[str, ...]
@@ -100,27 +100,27 @@ class LastUpdated(_Part):
     note: str = ""
 
 
-class RateLimit(_Part):
+class RateLimit(_Part, frozen=True):
     calls: int
     seconds: int
     per: str
     note: str = ""
 
 
-class Paging(_Part):
+class Paging(_Part, frozen=True):
     default: int | None = None
     most: int | None = None
     note: str = ""
 
 
-class AlreadyThere(_Part):
+class AlreadyThere(_Part, frozen=True):
     """A code in an OperationOutcome that is no refusal: the same thing is in the EMR already."""
 
     code: str
     note: str = ""
 
 
-class RestRow(_Part):
+class RestRow(_Part, frozen=True):
     """A way in beside FHIR, which this service does not use: told to the operator."""
 
     name: str
@@ -131,7 +131,7 @@ class RestRow(_Part):
 _Date = Annotated[str, msgspec.Meta(pattern=r"^20\d\d-\d\d(-\d\d)?$")]
 
 
-class Profile(_Part):
+class Profile(_Part, frozen=True):
     """One kind of EMR. `date` is that of the source; what the source does not say stays unknown."""
 
     name: str
