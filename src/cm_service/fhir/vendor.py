@@ -150,7 +150,7 @@ class Profile(_Part, frozen=True):
     already_there: tuple[AlreadyThere, ...] = ()
     id_length: int | None = None
     identifiers_kept: Said = Said()
-    holding_tank: tuple[str, ...] = ()  # types whose fresh writes no search shows until a person has seen them
+    holding_tank: tuple[str, ...] = ()  # types whose fresh writes no search shows until somebody looked
     rest: tuple[RestRow, ...] = ()
 
     def allows(self, resource: str, verb: str) -> Said:
