@@ -78,7 +78,7 @@ class Resource(msgspec.Struct, rename="camel", gc=False):
 
 def is_given(raw: msgspec.Raw) -> bool:
     """Is the element there, and not null?"""
-    return bytes(raw) not in (b"", b"null")
+    return raw is not NOTHING and bytes(raw) not in (b"", b"null")
 
 
 def is_id(text: str | None) -> bool:

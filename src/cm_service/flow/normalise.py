@@ -63,7 +63,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.file} line {self.line}" if self.line else self.file
 
 
-class Normalised(msgspec.Struct, frozen=True, kw_only=True):
+class Normalised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact with its owner. `patient_id` is None for places, which patients share. `rejects` are parts
     of the resource that could not be used: the fact stands without them."""
 

@@ -6,11 +6,10 @@ import msgspec
 
 from cm_service.fhir import values
 from cm_service.fhir.values import NOTHING, is_given
-from cm_service.flow.normalisers.context import Context, Kind, subject, tokens
-from cm_service.flow.normalisers.used_codes import ORDER_SETS
+from cm_service.flow.normalisers.context import Context, Kind, subject, token
+from cm_service.flow.normalisers.used_codes import ORDER_SETS, is_of
 from cm_service.rules.dates import When
 from cm_service.rules.facts import Concept, ConditionFact, EncounterFact, ProcedureFact, ServiceRequestFact
-from cm_service.rules.value_sets import sets_of
 
 _CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
@@ -88,7 +87,7 @@ class Order(values.Resource, rename="camel", gc=False):
 def encounter(raw: Encounter, context: Context) -> EncounterFact:
     places = [context.key(one.location, "Encounter.location") for one in raw.location or ()]
     causes = [context.key(one.condition, "Encounter.diagnosis") for one in raw.diagnosis or ()]
-    provider = raw.service_provider
+    provider, first = raw.service_provider, raw.identifier[0] if raw.identifier else None
     return EncounterFact(
         **context.head(raw),
         status=raw.status or "",
@@ -101,9 +100,9 @@ def encounter(raw: Encounter, context: Context) -> EncounterFact:
         priority=context.given(raw.priority),
         provider=context.key(provider, "Encounter.serviceProvider"),
         provider_name=(provider.display or "") if provider else "",
-        locations=tuple(place for place in places if place),
-        identifier=tokens(raw.identifier[:1])[0] if raw.identifier and raw.identifier[0].value else None,
-        diagnoses=tuple(cause for cause in causes if cause),
+        locations=tuple(filter(None, places)),
+        identifier=token(first) if first and first.value else None,
+        diagnoses=tuple(filter(None, causes)),
     )
 
 
@@ -127,8 +126,10 @@ def condition(raw: Condition, context: Context) -> ConditionFact:
 
 def _status(concept: Concept, system: str) -> str:
     """The code of a status: HL7's own if there is one, else the first."""
-    codes = [coding.code for coding in concept.codings if coding.system == system]
-    return codes[0] if codes else next((coding.code for coding in concept.codings), "")
+    for coding in concept.codings:
+        if coding.system == system:
+            return coding.code
+    return concept.codings[0].code if concept.codings else ""
 
 
 def _abatement(raw: Condition, context: Context) -> tuple[When | None, bool]:
@@ -182,8 +183,7 @@ def service_request(raw: Order, context: Context) -> ServiceRequestFact | None:
 
 def _is_kept(raw: Order, code: Concept) -> bool:
     """What was entered in error is kept whatever it holds: it must replace what it was before."""
-    used = any(not ORDER_SETS.isdisjoint(sets_of(one.system, one.code)) for one in code.codings)
-    return used or raw.status == _MISTAKE
+    return raw.status == _MISTAKE or is_of(ORDER_SETS, code)
 
 
 KINDS = {

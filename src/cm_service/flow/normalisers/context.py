@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Required, TypedDict
 import msgspec
 
 from cm_service.fhir import values
+from cm_service.fhir.values import is_given
 from cm_service.flow.normalisers.used_codes import ConceptMap
 from cm_service.rules.dates import When, parse_when
 from cm_service.rules.facts import AnyFact, Coding, Concept
@@ -72,23 +73,22 @@ class Context:
 
     def given(self, raw: msgspec.Raw) -> Concept | None:
         """A CodeableConcept, None where the element is missing."""
-        return self.concept(raw) if bytes(raw) not in _EMPTY else None
+        return self.concept(raw) if is_given(raw) else None
 
     def concepts(self, raw: msgspec.Raw) -> tuple[Concept, ...]:
         """A list of CodeableConcepts."""
-        text = bytes(raw)
-        if text in _EMPTY:
+        if not is_given(raw):
             return ()
+        text = bytes(raw)
         found = self._concepts.get(text)
         return found if found is not None else self._keep(text, self._many_concepts(text))
 
     def coding(self, raw: msgspec.Raw) -> tuple[Coding, ...]:
         """A single Coding, followed by what the concept map makes of it."""
-        text = bytes(raw)
-        if text in _EMPTY:
+        if not is_given(raw):
             return ()
-        found = self._concepts.get(b"c" + text)
-        return (found or self._keep(b"c" + text, self._lone_coding(text)))[0].codings
+        key = b"c" + bytes(raw)
+        return (self._concepts.get(key) or self._keep(key, self._lone_coding(key[1:])))[0].codings
 
     def coded(self, concept: Concept) -> Concept:
         """The concept that a rule will match by its code; text alone goes to the unmapped report."""
@@ -180,7 +180,11 @@ class Context:
 
 def tokens(identifiers: Iterable[values.Identifier] | None) -> tuple[str, ...]:
     """Identifiers as "system|value"."""
-    return tuple(f"{one.system or ''}|{one.value}" for one in identifiers or () if one.value)
+    return tuple(token(one) for one in identifiers or () if one.value)
+
+
+def token(identifier: values.Identifier) -> str:
+    return f"{identifier.system or ''}|{identifier.value}"
 
 
 def subject(resource: Any) -> str | None:

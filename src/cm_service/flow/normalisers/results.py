@@ -12,10 +12,9 @@ from cm_service.fhir.values import NOTHING, is_given
 from cm_service.flow.normalisers import hba1c
 from cm_service.flow.normalisers.context import Context, Kind, Note, subject
 from cm_service.flow.normalisers.hba1c import Value
-from cm_service.flow.normalisers.used_codes import RESULT_SETS
+from cm_service.flow.normalisers.used_codes import RESULT_SETS, is_of
 from cm_service.rules.dates import When
-from cm_service.rules.facts import Concept, ObservationFact, Reading, SpecimenFact
-from cm_service.rules.value_sets import sets_of
+from cm_service.rules.facts import ObservationFact, Reading, SpecimenFact
 
 _MISTAKE = "entered-in-error"
 _SAME = Decimal("0.3")  # components that differ by more are no two ways of writing one result
@@ -68,7 +67,7 @@ def observation(raw: Observation, context: Context) -> ObservationFact | None:
     must replace what it was before (some EMRs empty it)."""
     code = context.concept(raw.code)
     found = _hba1c(raw, context)
-    if found is None and not (_is_used(code) or raw.status == _MISTAKE or context.every_result):
+    if found is None and not (is_of(RESULT_SETS, code) or raw.status == _MISTAKE or context.every_result):
         return None
     if found is not None and found.reading.why:
         context.notes.append(Note(found.reading.why, "the HbA1c value cannot be used"))
@@ -84,10 +83,6 @@ def observation(raw: Observation, context: Context) -> ObservationFact | None:
         value=context.given(raw.value_codeable_concept),
         flags=found.flags if found else (),
     )
-
-
-def _is_used(code: Concept) -> bool:
-    return any(not RESULT_SETS.isdisjoint(sets_of(one.system, one.code)) for one in code.codings)
 
 
 def _effective(raw: Observation, context: Context) -> When | None:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from cm_service.rules.facts import Concept
 from cm_service.rules.value_sets import ICD10CM, codes_of, load, sets_of
 
 HBA1C_SETS = {  # word of the set -> Reading.family, the one that decides first
@@ -28,6 +29,14 @@ ORDER_SETS = frozenset(
 ESCAPE = "\\u00"
 Code = tuple[str, str]
 ConceptMap = Mapping[Code, tuple[Code, ...]]
+
+
+def is_of(wanted: frozenset[str], concept: Concept) -> bool:
+    """Does any coding stand in one of the sets?"""
+    for coding in concept.codings:  # noqa: SIM110 - any() is slower, and this runs for every result
+        if not wanted.isdisjoint(sets_of(coding.system, coding.code)):
+            return True
+    return False
 
 
 def pattern_of_death(concept_map: ConceptMap) -> str:

@@ -49,8 +49,10 @@ def gather(rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None) ->
             failed.append(Failed(_owned(found, owner), row))
         elif found is not None:
             versions.setdefault(found.key, []).append(found.fact)
-            failed.extend(Failed(reject, row) for reject in found.rejects)
-            normaliser.context.every_result = normaliser.context.every_result or _says_died(found.fact)
+            if found.rejects:
+                failed.extend(Failed(reject, row) for reject in found.rejects)
+            if _says_died(found.fact):
+                normaliser.context.every_result = True
     facts = {key: held[0] if len(held) == 1 else newest(held) for key, held in versions.items()}
     return Gathered(facts, failed)
 
@@ -78,4 +80,6 @@ def _twice(row: Row) -> Reject:
 
 
 def _says_died(fact: AnyFact) -> bool:
-    return isinstance(fact, EncounterFact) and encounters.disposition(fact).kind == "expired"
+    if not isinstance(fact, EncounterFact) or fact.disposition is None:
+        return False
+    return encounters.disposition(fact).kind == "expired"
