@@ -148,21 +148,20 @@ def drop_records(connection: sa.Connection, emr: str, patient_ids: Iterable[str]
 
 _OWN = {
     "sqlite": """INSERT INTO resource_owner (emr, key, patient_id)
-        SELECT :emr, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:pairs)
-        WHERE true ON CONFLICT (emr, key) DO UPDATE SET patient_id = excluded.patient_id""",
+        SELECT :emr, key, value FROM json_each(:owners) WHERE true
+        ON CONFLICT (emr, key) DO UPDATE SET patient_id = excluded.patient_id""",
     "postgresql": """INSERT INTO resource_owner (emr, key, patient_id)
-        SELECT :emr, pair ->> 0, pair ->> 1 FROM json_array_elements(CAST(:pairs AS json)) AS pair
+        SELECT :emr, key, value FROM json_each_text(CAST(:owners AS json))
         ON CONFLICT (emr, key) DO UPDATE SET patient_id = excluded.patient_id""",
 }
 
 
 def own(connection: sa.Connection, emr: str, pairs: list[tuple[str, str]]) -> None:
-    """Note who each resource (`Type/id`, patient id) belongs to now. One statement with a JSON list:
-    a parameter per value would cost more than everything else that a night stores."""
+    """Note who each resource (`Type/id`, patient id) belongs to now. One statement with a JSON
+    object: a parameter per value would cost more than everything else that a night stores."""
     if pairs:
-        unique = json.dumps(list(dict(pairs).items()))
         statement = sa.text(_OWN[connection.dialect.name])
-        connection.execute(statement, {"emr": emr, "pairs": unique})
+        connection.execute(statement, {"emr": emr, "owners": json.dumps(dict(pairs))})
 
 
 def owners(connection: sa.Connection, emr: str, keys: Iterable[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from cm_service.flow.places import store_places
 from cm_service.flow.vanished import Vanished
 from cm_service.rules.facts import PlaceFact
 
-BATCH = 50  # patients per transaction: short enough to block nobody, long enough to be quick
+BATCH = 150  # patients per transaction: short enough to block nobody, long enough to be quick
 
 
 class Stored(NamedTuple):
