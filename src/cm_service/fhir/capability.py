@@ -15,6 +15,7 @@ class TypeCapability(msgspec.Struct, frozen=True, kw_only=True):
 
     interactions: frozenset[str] = frozenset()
     search_params: frozenset[str] = frozenset()
+    operations: frozenset[str] = frozenset()  # without the $
     conditional_create: bool = False
     update_create: bool = False
     versioning: str = ""
@@ -53,6 +54,7 @@ def _type(item: dict[str, Any], everywhere: frozenset[str]) -> TypeCapability:
     return TypeCapability(
         interactions=_words(item.get("interaction"), "code"),
         search_params=_words(item.get("searchParam"), "name") | everywhere,
+        operations=frozenset(word.removeprefix("$") for word in _words(item.get("operation"), "name")),
         conditional_create=item.get("conditionalCreate") is True,
         update_create=item.get("updateCreate") is True,
         versioning=_text(item.get("versioning")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -45,6 +45,16 @@ class FhirClient:
     def base_url(self) -> str:
         return str(self._http.base_url).rstrip("/")
 
+    @property
+    def scope(self) -> str | None:
+        """The scopes of the token, None where nobody said them."""
+        return self._http.scope
+
+    @property
+    def throttling(self) -> tuple[int, float]:
+        """How often the EMR said 429, and the longest wait in seconds that it asked for."""
+        return self._http.throttled, self._http.longest_wait_asked
+
     async def capability(self) -> Capability:
         """What /metadata declares. Raises EmrUnreachable, EmrRefused, NotFhir."""
 
@@ -73,7 +83,7 @@ class FhirClient:
 
     async def search(
         self, type_: str, params: Params, *, post: bool = False, headers: dict[str, str] | None = None
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Pages in the order of the EMR's own `next` links. A link that expired while we read (HAPI
         answers 410) starts the search anew: resources then come twice.
 

@@ -7,6 +7,11 @@ from typing import Protocol
 
 
 class Credentials(Protocol):
+    @property
+    def scope(self) -> str | None:
+        """The scopes that came with the token, separated by spaces; None where nobody said them."""
+        ...
+
     async def authorization(self) -> str | None:
         """The value of the Authorization header, None for none."""
         ...
@@ -19,6 +24,8 @@ class Credentials(Protocol):
 class NoCredentials:
     """Good for loopback only."""
 
+    scope = None
+
     async def authorization(self) -> str | None:
         return None
 
@@ -27,7 +34,9 @@ class NoCredentials:
 
 
 class StaticBearer:
-    """A token that a person put into the environment or a file."""
+    """A token that a person put into the environment or a file: what it grants was said to that person."""
+
+    scope = None
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"

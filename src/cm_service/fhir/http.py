@@ -79,6 +79,7 @@ class EmrHttp:
         self._credentials, self._attempts, self._sleep = credentials, attempts, sleep
         self._timeout, self._max_body = timeout_seconds, max_body_bytes
         self._slots = asyncio.Semaphore(concurrency)
+        self.throttled, self.longest_wait_asked = 0, 0.0  # answers 429, and seconds in their Retry-After
         loopback = is_loopback(self.base_url.host)
         self._client = httpx.AsyncClient(
             follow_redirects=False,
@@ -178,7 +179,17 @@ class EmrHttp:
             raise Misconfigured(text)
         request = self._client.build_request(ask.method, ask.url, headers=headers, content=ask.content)
         async with asyncio.timeout(self._timeout):
-            return await self._client.send(request, stream=True)
+            response = await self._client.send(request, stream=True)
+        if response.status_code == 429:
+            self.throttled += 1
+            asked = retry_after(response.headers) or 0.0
+            self.longest_wait_asked = max(self.longest_wait_asked, asked)
+        return response
+
+    @property
+    def scope(self) -> str | None:
+        """What the token grants, as far as it was said."""
+        return self._credentials.scope
 
     def refusal(self, what: str, answer: Answer) -> EmrRefused:
         """The error for an answer that is a no. Redirects are never followed: they could take the

@@ -1,0 +1,20 @@
+"""The capability passport: what each EMR promises, and what it was seen to do."""
+
+from cm_service.flow.passport.examine import Examination
+from cm_service.flow.passport.own import FreshWrites
+from cm_service.flow.passport.proofs import note, note_pull
+from cm_service.flow.passport.standing import Passport, Standing, State, load
+from cm_service.flow.passport.told import told, warnings
+
+__all__ = [
+    "Examination",
+    "FreshWrites",
+    "Passport",
+    "Standing",
+    "State",
+    "load",
+    "note",
+    "note_pull",
+    "told",
+    "warnings",
+]
