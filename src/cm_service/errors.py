@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Advice(StrEnum):
-    """What to do about an error. Delivery, API and command line decide by this, never by text."""
+    """What to do about an error, for whoever started the command: told with `--json`, never by text."""
 
     RETRY = "retry"
     STOP = "stop"

@@ -29,7 +29,7 @@ def start() -> None:
     except ValidationError as error:
         for each in error.errors(include_input=False, include_url=False):
             name = f"CM_{'_'.join(map(str, each['loc'])).upper()}"
-            people.print(f"[red]error:[/red] {name}: {each['msg']}", soft_wrap=True)
+            people.print(f"error: {name}: {each['msg']}", style="red", soft_wrap=True)
         raise typer.Exit(USAGE) from None
     logs.configure(settings.log_level)
 

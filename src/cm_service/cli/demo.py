@@ -38,8 +38,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """A sandbox EMR with a synthetic panel, one night, what it wrote and why, and a second night."""
-    moment = wiring.instant(as_of)
     with errors_become_exits(as_json), tempfile.TemporaryDirectory(prefix="cm-demo-") as folder:
+        moment = wiring.instant(as_of)
         store = Store()
         people.print(f"Starting the sandbox EMR with {patients} invented patients ...")
         store.load(panel.build_panel(as_of=moment, zone=wiring.zone(ZONE), patients=patients))

@@ -17,8 +17,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cm_service.errors import BadInput, Busy, CmError, Lost
 
 COMPLETE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
-people = Console(stderr=True, highlight=False)
-_errors = Console(stderr=True, highlight=False)
+# Without markup: words of an EMR or of a person may hold brackets, which rich would swallow or choke on.
+people = Console(stderr=True, highlight=False, markup=False)
+_errors = Console(stderr=True, highlight=False, markup=False)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
@@ -34,25 +35,26 @@ def errors_become_exits(as_json: bool, *, stdout_is_data: bool = False) -> Itera
     try:
         yield
     except CmError as error:
-        _errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        _errors.print(f"error: {error}", style="red", soft_wrap=True)
         if as_json:
-            emit({"status": "failed", "reason": reason(error), "error": str(error)})
+            emit(failure(error))
         raise typer.Exit(USAGE if isinstance(error, BadInput | Lost) else FAILED) from error
 
 
-def reason(error: CmError) -> str:
-    """A stable word for machines."""
-    return "busy" if isinstance(error, Busy) else type(error).__name__
+def failure(error: CmError) -> dict[str, str]:
+    """What went wrong, for machines: `reason` is a stable word, `advice` what to do about it."""
+    reason = "busy" if isinstance(error, Busy) else type(error).__name__
+    return {"status": "failed", "reason": reason, "error": str(error), "advice": error.advice.value}
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """A line that moves on a terminal; elsewhere one plain line per change of stage."""
+    """A line that moves on a terminal; elsewhere, in a log, the title and no more."""
     if not people.is_terminal:
         people.print(title)
         yield lambda _text: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=people, transient=True) as bar:
         task = bar.add_task(title)
         yield lambda text: bar.update(task, description=f"{title}: {text}")

@@ -15,9 +15,9 @@ from cm_service.cli.output import (
     PARTIAL,
     emit,
     errors_become_exits,
+    failure,
     people,
     progress,
-    reason,
 )
 from cm_service.db import connections, sync
 from cm_service.db.engine import Database
@@ -85,14 +85,14 @@ def _one(tools: Tools, slug: str, options: NightOptions) -> dict[str, Any]:
     except BadInput:
         raise
     except CmError as error:
-        return {"emr": slug, "status": "failed", "reason": reason(error), "error": str(error)}
+        return {"emr": slug, **failure(error)}
 
 
 def _show(report: dict[str, Any]) -> None:
-    people.print(f"[bold]{report['emr']}[/bold]: {report['status']}", soft_wrap=True)
+    people.print(f"{report['emr']}: {report['status']}", style="bold", soft_wrap=True)
     for text in (report.get("error"), *report.get("problems", ())):
         if text:
-            people.print(f"  [yellow]{text}[/yellow]", soft_wrap=True)
+            people.print(f"  {text}", style="yellow", soft_wrap=True)
     words = ("patients", "decisions", "eligible", "insufficient_data", "rejects", "written", "refused")
     more = ("unknown", "pending", "seconds")
     figures = [f"{word.replace('_', ' ')} {report[word]}" for word in (*words, *more) if word in report]
