@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 import typer
@@ -13,11 +14,12 @@ from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, 
 from cm_service.db import connections
 from cm_service.errors import BadInput
 from cm_service.flow import check
-from cm_service.flow.connection import CONNECTION_SETTINGS, parameters_of
+from cm_service.flow.connection import CONNECTION_SETTINGS, pair, parameters_of
 from cm_service.settings import Settings
 
 app = typer.Typer(help="EMR connections: add, list, set, check.", no_args_is_help=True)
 
+_SLUG = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
 
 
@@ -44,25 +46,27 @@ def add(
 ) -> None:
     """Register an EMR connection. Makes no network call."""
     with errors_become_exits(as_json):
+        if not _SLUG.fullmatch(slug):
+            raise BadInput("--slug takes letters, digits and, within, . _ -: it names folders and addresses")
         _one_of("--auth", auth, ("none", "bearer"))
-        _one_of("--write-mode", write_mode, ("propose", "auto", "dry-run"))
         if auth == "bearer" and token is None:
             raise BadInput("--auth bearer needs --token env:NAME or --token file:PATH")
-        wiring.zone(timezone)
+        if token is not None and not token.startswith(("env:", "file:")):
+            raise BadInput("--token says where the token is, env:NAME or file:PATH, not what it is")
         database = wiring.open_database(Settings())
         with database.write() as connection:
             connections.add_emr(
                 connection,
                 now=wiring.now(),
                 slug=slug,
-                base_url=base_url.rstrip("/"),
-                timezone=timezone,
+                base_url=_connection_value("base-url", base_url),
+                timezone=_connection_value("timezone", timezone),
                 auth=auth,
                 token_reference=token,
                 group_id=group,
                 practice=practice,
                 owner=owner,
-                write_mode=write_mode,
+                write_mode=_connection_value("write-mode", write_mode),
                 settings={},
             )
         people.print(f"EMR {slug} added; next: cm-service emr check {slug}")
@@ -98,10 +102,7 @@ def set_(
         with database.write() as connection:
             row = connections.get_emr(connection, slug)
             columns: dict[str, Any] = {"settings": dict(row.settings)}
-            for pair in pairs:
-                key, found, value = pair.partition("=")
-                if not found:
-                    raise BadInput(f"{pair!r} is not KEY=VALUE")
+            for key, value in map(pair, pairs):
                 if key in CONNECTION_SETTINGS:
                     columns[key.replace("-", "_")] = _connection_value(key, value)
                 else:
@@ -114,6 +115,11 @@ def set_(
 
 
 def _connection_value(key: str, value: str) -> str:
+    """The value as it is kept. Raises BadInput; a base URL is never quoted, since it may hold a password."""
+    if key == "base-url":
+        if "@" in value.rpartition("://")[2].partition("/")[0]:
+            raise BadInput("a base URL may hold no user or password: use --auth and --token")
+        return value.rstrip("/")
     if key == "timezone":
         wiring.zone(value)
     if key == "write-mode":
@@ -154,7 +160,7 @@ def _show(report: dict[str, Any]) -> None:
         )
     people.print(table)
     for warning in report["warnings"]:
-        people.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+        people.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

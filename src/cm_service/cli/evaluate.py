@@ -12,7 +12,7 @@ import typer
 from cm_service import wiring
 from cm_service.cli.output import COMPLETE, PARTIAL, errors_become_exits, people
 from cm_service.errors import BadInput
-from cm_service.flow.connection import MAP, concept_map_of, parameters_of
+from cm_service.flow.connection import concept_map_of, pair, parameters_of
 from cm_service.flow.judge import line
 from cm_service.flow.people import Facts, Surroundings, replaced_by, survivor_of, views
 from cm_service.flow.sources import Source, from_folder
@@ -41,7 +41,7 @@ def evaluate(
     with errors_become_exits(as_json=False, stdout_is_data=True):
         moment, zone = wiring.instant(as_of), wiring.zone(timezone)
         rules = _rules(rule)
-        pairs = dict(_pair(text) for text in settings or ())
+        pairs = dict(map(pair, settings or ()))
         read = from_folder(
             source,
             base_url=None,
@@ -65,16 +65,6 @@ def _rules(rule: str | None) -> Iterable[Rule]:
     if rule not in BY_ID:
         raise BadInput(f"there is no rule {rule}; known are {', '.join(BY_ID)}")
     return (BY_ID[rule],)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    if text.startswith(MAP):
-        key, found, value = text.rpartition("=")
-    else:
-        key, found, value = text.partition("=")
-    if not found:
-        raise BadInput(f"--set {text!r} is not KEY=VALUE")
-    return key, value
 
 
 def _everybody(records: dict[str, Facts], around: Surroundings, read: Source) -> Iterator[PatientView]:

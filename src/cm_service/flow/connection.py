@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from cm_service.errors import BadInput
 from cm_service.rules.parameters import Parameters, with_settings
 
-CONNECTION_SETTINGS = frozenset({"base-url", "timezone", "practice", "owner", "write-mode"})
+CONNECTION_SETTINGS = frozenset(
+    {"base-url", "timezone", "practice", "owner", "write-mode", "profile", "test-patient"}
+)
 MAP = "map:"
 
 ConceptMap = dict[tuple[str, str], tuple[tuple[str, str], ...]]
+
+
+def pair(text: str) -> tuple[str, str]:
+    """KEY=VALUE as a person gives it; the system of a `map:` key may hold `=`. Raises BadInput."""
+    key, found, value = text.rpartition("=") if text.startswith(MAP) else text.partition("=")
+    if not found:
+        raise BadInput(f"{text!r} is not KEY=VALUE")
+    return key, value
 
 
 def parameters_of(settings: Mapping[str, str]) -> Parameters:
