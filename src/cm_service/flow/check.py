@@ -8,21 +8,9 @@ from typing import Any
 from cm_service.errors import EmrError
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
+from cm_service.flow.wanted import CODED, WHOLE
 
-READ = (
-    "Patient",
-    "Encounter",
-    "Condition",
-    "Observation",
-    "ServiceRequest",
-    "Procedure",
-    "Consent",
-    "Goal",
-    "CareTeam",
-    "Appointment",
-    "CarePlan",
-    "Task",
-)
+READ = (*WHOLE, *CODED)
 WRITE = ("CarePlan", "Goal", "Task")
 BLIND_DAYS = 60
 BLIND = f"no inpatient encounters in {BLIND_DAYS} days: discharge rules are blind here"

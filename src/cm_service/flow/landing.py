@@ -111,12 +111,6 @@ def save_manifest(folder: Path, report: PullReport) -> None:
         os.close(handle)
 
 
-def load_manifest(folder: Path) -> PullReport | None:
-    """None where the run did not end."""
-    path = folder / MANIFEST
-    return msgspec.json.decode(path.read_bytes(), type=PullReport) if path.exists() else None
-
-
 def prune(emr_folder: Path, *, keep: int) -> int:
     """Delete all but the newest runs of one EMR; returns how many went."""
     runs = sorted(
