@@ -35,7 +35,9 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
     if outcome is not Outcome.ELIGIBLE and "priority" in facts:
         facts = {key: value for key, value in facts.items() if key != "priority"}
     stopped = [item for name in reasons for item in gate.evidence.get(name, ())]
-    flags = [*finding.flags, *(flag for name in rule.gates for flag in gate.flags.get(name, ()))]
+    flags = list(finding.flags)
+    for name in rule.gates:
+        flags.extend(gate.flags.get(name, ()))
     return Decision(
         patient=patient_id,
         rule=rule.id,
@@ -53,8 +55,8 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
 
 def _judge(rule: Rule, view: PatientView, gate: gates.Gates, finding: Finding) -> tuple[Outcome, list[str]]:
     """Gates in their order, then doubts about the person, then holes in the input."""
-    for name in GATE_ORDER:
-        if name in rule.gates and rule.id not in gate.spared.get(name, ()) and name in gate.stops:
+    for name in GATE_ORDER if gate.stops else ():
+        if name in gate.stops and name in rule.gates and rule.id not in gate.spared.get(name, ()):
             return Outcome.NOT_ELIGIBLE, unique(gate.stops[name])
     if finding.outcome is Outcome.ELIGIBLE:
         if gate.deceased_conflict:

@@ -46,6 +46,7 @@ class PatientView:
         self.unread = unread
         self.refused = refused
         self.holes = holes
+        self.incomplete = unread | refused | holes  # types of which some facts may be missing
         self._by_type: dict[type[Fact], list[AnyFact]] = {}
         for fact in facts:
             self._by_type.setdefault(type(fact), []).append(fact)
@@ -58,11 +59,6 @@ class PatientView:
             facts = (fact for group in self._by_type.values() for fact in group)
             self._keys = frozenset(f"{fact.__struct_config__.tag}/{fact.id}" for fact in facts)
         return reference in self._keys or reference in self.places
-
-    @property
-    def incomplete(self) -> frozenset[str]:
-        """Types of which this patient's facts may be missing some."""
-        return self.unread | self.refused | self.holes
 
     def of(self, kind: type[F]) -> list[F]:
         """The facts of one type, in no particular order."""
