@@ -79,6 +79,18 @@ def test_a_note_that_a_clinician_added_must_stay_in_the_list(emr: RunningEmr, ou
     assert [lost.element for lost in counters.lost_updates(emr.store)] == ["note"]
 
 
+def test_what_was_added_to_a_list_counts_whether_it_was_read_or_not(
+    emr: RunningEmr, ours: dict[str, Any]
+) -> None:
+    _note(emr, ours["id"], "theirs")
+    emr.put({**ours, "note": [{"text": "theirs"}, {"text": "ours"}]})
+    assert counters.lost_updates(emr.store) == [], "never read, and yet it stands"
+    _note(emr, ours["id"], "theirs again")
+    emr.http.get(f"Task/{ours['id']}")
+    emr.put({**ours, "note": [{"text": "something else"}]})
+    assert [lost.element for lost in counters.lost_updates(emr.store)] == ["note"], "read, and yet dropped"
+
+
 def test_several_edits_in_a_row_are_one_change(emr: RunningEmr, ours: dict[str, Any]) -> None:
     for status in ("accepted", "in-progress", "requested"):
         _status(emr, ours["id"], status)

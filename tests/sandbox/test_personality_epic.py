@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from cm_service.sandbox import counters
-from cm_service.sandbox.personality import personality_named
+from cm_service.sandbox.adapting import LOCAL_CLASSES, long_id
+from cm_service.sandbox.personality import adapted, personality_named
 from tests.sandbox.builders import OURS, RunningEmr, answers, encounter, message, note, running_as, task
+
+EPIC = personality_named("epic")
 
 
 @pytest.fixture
 def emr() -> Iterator[RunningEmr]:
-    with running_as(personality_named("epic")) as running:
+    with running_as(EPIC) as running:
         yield running
 
 
@@ -159,3 +162,11 @@ def test_what_a_clinician_deleted_is_simply_not_found(emr: RunningEmr) -> None:
     key = emr.post(note()).headers["Location"]
     emr.store.clinician_delete(*key.split("/"))
     assert emr.http.get(key).status_code == 404
+
+
+def test_encounter_classes_are_numbers_of_the_house() -> None:
+    (held,) = adapted([encounter("e9", partOf={"reference": "Encounter/e1/_history/1"})], EPIC)
+    assert held["class"] == {"system": LOCAL_CLASSES, "code": "4"}
+    assert held["partOf"]["reference"] == f"Encounter/{long_id('e1')}/_history/1"
+    (odd,) = adapted([encounter("e9", **{"class": {"code": "whatever"}})], EPIC)
+    assert odd["class"]["code"] == "99"

@@ -19,7 +19,7 @@ from cm_service.sandbox.personality import PERSONALITIES, adapted, personality_n
 from cm_service.sandbox.store import Store
 from cm_service.sandbox.versions import Version
 from cm_service.sandbox.wire import encode
-from tests.sandbox.builders import RunningEmr, observation, running_as
+from tests.sandbox.builders import RunningEmr, observation, patient, running_as
 
 NAMES = sorted(PERSONALITIES)
 VALUES = {"date": "ge2020-01-01", "token": "x", "reference": "Patient/p1", "string": "x"}
@@ -195,4 +195,6 @@ def _holders(version: Version) -> Iterator[dict[str, Any]]:
 
 
 def test_ids_longer_than_this_emr_has_lead_nowhere(emr: RunningEmr, kind: Personality) -> None:
+    emr.store.load([patient("x" * kind.longest_id), patient("x" * (kind.longest_id + 1))])
+    assert emr.http.get(f"Patient/{'x' * kind.longest_id}").status_code == 200
     assert emr.http.get(f"Patient/{'x' * (kind.longest_id + 1)}").status_code == 404

@@ -150,8 +150,7 @@ def _date_test(parameter: SearchParameter, raw: str) -> Test:
 
     def matches(resource: Resource) -> bool:
         values = (value for path in parameter.paths for value in elements(resource, path))
-        intervals = (have for value in values for have in _intervals(value))
-        return any(compare(_days(have) if parameter.days else have, asked) for have in intervals)
+        return any(compare(have, asked) for value in values for have in _intervals(value))
 
     return matches
 
@@ -170,12 +169,6 @@ def _intervals(value: object) -> Iterator[Interval]:
             yield _interval(value)
     except ValueError:
         return
-
-
-def _days(interval: Interval) -> Interval:
-    """The whole UTC days that an interval touches."""
-    low, high = interval
-    return low // _DAY * _DAY, high // _DAY * _DAY + _DAY - 1
 
 
 def _interval(raw: object) -> Interval:

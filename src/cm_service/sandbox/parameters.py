@@ -20,7 +20,7 @@ class Kind(StrEnum):
 class SearchParameter(NamedTuple):
     """`paths` are element names from the resource down; `target` limits a reference to one type.
 
-    `days`: a date that is compared by whole UTC days and given without a time.
+    `days`: a date that is asked in whole days (UTC), without a time.
     """
 
     name: str
