@@ -17,7 +17,7 @@ from cm_service.errors import CmError
 from cm_service.rules import registry
 from cm_service.sandbox import panel as panels
 from cm_service.sandbox import server as sandboxes
-from cm_service.sandbox.personality import personality_named
+from cm_service.sandbox.personality import adapted, personality_named
 from cm_service.sandbox.store import Store
 from cm_service.settings import Settings
 
@@ -50,7 +50,8 @@ def sandbox(
     with errors_become_exits(as_json=False):
         behaviour = personality_named(personality)
         store = Store()
-        store.load(panels.build_panel(as_of=wiring.now(), zone=wiring.zone(timezone), patients=patients))
+        resources = panels.build_panel(as_of=wiring.now(), zone=wiring.zone(timezone), patients=patients)
+        store.load(adapted(resources, behaviour))
         people.print(f"sandbox EMR ({personality}) on http://127.0.0.1:{port}/fhir with {patients} patients")
         sandboxes.serve(store, personality=behaviour, port=port)
 

@@ -5,56 +5,56 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cm_service.errors import CmError
-from cm_service.sandbox.store import Version
-from cm_service.sandbox.wire import Resource, encode, etag, http_date
+from cm_service.sandbox.versions import Version
+from cm_service.sandbox.wire import Resource, encode
 
 
 class Refusal(CmError):
-    """A request that this server does not carry out; `code` is an OperationOutcome issue type."""
+    """A request that this server does not carry out; `code` is an OperationOutcome issue type.
 
-    def __init__(self, status: int, code: str, diagnostics: str, *, allow: str = "") -> None:
+    `detail`: the vendor's own number for it. `bare`: no body at all.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        diagnostics: str,
+        *,
+        allow: str = "",
+        detail: str = "",
+        bare: bool = False,
+    ) -> None:
         super().__init__(diagnostics)
         self.status = status
         self.code = code
         self.allow = allow
+        self.detail = detail
+        self.bare = bare
 
     @property
     def answer(self) -> Answer:
         headers = {"Allow": self.allow} if self.allow else {}
-        return Answer(self.status, encode(outcome("error", self.code, str(self))), headers)
+        body = b"" if self.bare else encode(outcome("error", self.code, str(self), detail=self.detail))
+        return Answer(self.status, body, headers)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, JSON body and headers; `version` is what was read or written, for Bundle entries."""
+    """Status, JSON body and headers; `version` is what was read or written, for Bundle entries.
+
+    `shows` are the versions that the client gets to see in the body.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     version: Version | None = None
+    shows: tuple[Version, ...] = ()
 
 
-def outcome(severity: str, code: str, diagnostics: str) -> Resource:
-    issue = {"severity": severity, "code": code, "diagnostics": diagnostics}
+def outcome(severity: str, code: str, diagnostics: str, *, detail: str = "") -> Resource:
+    issue: Resource = {"severity": severity, "code": code, "diagnostics": diagnostics}
+    if detail:
+        issue["details"] = {"coding": [{"code": detail}], "text": diagnostics}
     return {"resourceType": "OperationOutcome", "issue": [issue]}
-
-
-def version_answer(version: Version) -> Answer:
-    """200 with one version and its ETag and Last-Modified."""
-    return Answer(200, version.body, version_headers(version), version)
-
-
-def version_headers(version: Version) -> dict[str, str]:
-    return {"ETag": etag(version.number), "Last-Modified": http_date(version.updated)}
-
-
-def written_answer(status: int, version: Version, *, base: str, preference: str) -> Answer:
-    """The answer to a create or update, with as much body as `Prefer: return=` asked for."""
-    location = f"{base}/{version.key}/_history/{version.number}"
-    headers = {**version_headers(version), "Location": location}
-    if preference == "minimal":
-        return Answer(status, b"", headers, version)
-    if preference == "OperationOutcome":
-        body = encode(outcome("information", "informational", "stored"))
-        return Answer(status, body, headers, version)
-    return Answer(status, version.body, headers, version)

@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from cm_service.sandbox.answers import Answer, Refusal, written_answer
+from cm_service.sandbox.answers import Answer, Refusal
 from cm_service.sandbox.calls import Call, Emr
 from cm_service.sandbox.checks import reference_holders
 from cm_service.sandbox.routes import dispatch
 from cm_service.sandbox.search import condition_pairs, parse, run
-from cm_service.sandbox.store import Version
+from cm_service.sandbox.told import written_answer
+from cm_service.sandbox.versions import Version
 from cm_service.sandbox.wire import Resource, encode, instant
 from cm_service.sandbox.writes import match_none_exist
 
@@ -50,7 +51,8 @@ def process(emr: Emr, call: Call) -> Answer:
             _response(answer, entry, with_body) for answer, entry in zip(answers, entries, strict=True)
         ],
     }
-    return Answer(200, encode(response))
+    shows = tuple(version for answer in answers for version in answer.shows)
+    return Answer(200, encode(response), shows=shows)
 
 
 def _entry(raw: Any, call: Call) -> _Entry:
@@ -97,8 +99,7 @@ def _transaction(emr: Emr, entries: list[_Entry]) -> list[Answer]:
 
 def _carry_out(emr: Emr, entry: _Entry, index: int) -> Answer:
     if entry.found is not None:
-        preference = entry.call.preference("return")
-        return written_answer(200, entry.found, base=entry.call.base, preference=preference)
+        return written_answer(emr, entry.call, 200, entry.found)
     try:
         return dispatch(emr, entry.call, method=entry.method, path=entry.path)
     except Refusal as refusal:
@@ -113,7 +114,7 @@ def _settle_identities(emr: Emr, entries: list[_Entry]) -> None:
     for entry in entries:
         if entry.method == "POST":
             entry.found = match_none_exist(emr, entry.call)
-            id_ = entry.found.id if entry.found else emr.store.new_id()
+            id_ = entry.found.id if entry.found else emr.new_id()
             headers = {k: v for k, v in entry.call.headers.items() if k != "if-none-exist"}
             entry.call = replace(entry.call, new_id=id_, headers=headers)
             entry.key = f"{entry.call.type}/{id_}"

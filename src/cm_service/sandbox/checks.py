@@ -14,7 +14,7 @@ from cm_service.sandbox.answers import Refusal
 from cm_service.sandbox.matching import elements, local_key
 from cm_service.sandbox.wire import Resource
 
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9\-.]{1,255}", re.ASCII)  # how long one may be is for the EMR to say
 
 _REQUIRED: Mapping[str, str] = {
     "Appointment": "status participant",

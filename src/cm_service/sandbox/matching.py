@@ -19,7 +19,7 @@ Test = Callable[[Resource], bool]
 
 _DAY = 86_400_000_000
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
-_LOCAL = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]+)?", re.ASCII)
+_LOCAL = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,255})(?:/_history/[A-Za-z0-9\-.]+)?", re.ASCII)
 _FRACTION = re.compile(r"\.(\d{1,6})", re.ASCII)
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb)?(\d.*)", re.ASCII)
 _COMMA = re.compile(r"(?<!\\),")
@@ -145,10 +145,13 @@ def _date_test(parameter: SearchParameter, raw: str) -> Test:
         raise ValueError("not a date with a prefix")
     compare = _COMPARE[found.group(1) or "eq"]
     asked = _interval(found.group(2))
+    if parameter.days and "T" in raw:
+        raise ValueError("this server compares whole days")
 
     def matches(resource: Resource) -> bool:
         values = (value for path in parameter.paths for value in elements(resource, path))
-        return any(compare(have, asked) for value in values for have in _intervals(value))
+        intervals = (have for value in values for have in _intervals(value))
+        return any(compare(_days(have) if parameter.days else have, asked) for have in intervals)
 
     return matches
 
@@ -167,6 +170,12 @@ def _intervals(value: object) -> Iterator[Interval]:
             yield _interval(value)
     except ValueError:
         return
+
+
+def _days(interval: Interval) -> Interval:
+    """The whole UTC days that an interval touches."""
+    low, high = interval
+    return low // _DAY * _DAY, high // _DAY * _DAY + _DAY - 1
 
 
 def _interval(raw: object) -> Interval:

@@ -18,12 +18,16 @@ class Kind(StrEnum):
 
 
 class SearchParameter(NamedTuple):
-    """`paths` are element names from the resource down; `target` limits a reference to one type."""
+    """`paths` are element names from the resource down; `target` limits a reference to one type.
+
+    `days`: a date that is compared by whole UTC days and given without a time.
+    """
 
     name: str
     kind: Kind
     paths: tuple[str, ...]
     target: str = ""
+    days: bool = False
 
 
 def _token(name: str, *paths: str) -> SearchParameter:
@@ -228,9 +232,28 @@ _BY_TYPE: dict[str, tuple[SearchParameter, ...]] = {
     "Provenance": (_ref("target"), _ref("agent", "agent.who"), _date("recorded", "recorded")),
 }
 
-PARAMETERS: Mapping[str, Mapping[str, SearchParameter]] = MappingProxyType(
-    {
-        kind: MappingProxyType({parameter.name: parameter for parameter in (*_EVERYWHERE, *own)})
-        for kind, own in _BY_TYPE.items()
-    }
-)
+# Types and parameters that only some EMRs have.
+_RARE: dict[str, tuple[SearchParameter, ...]] = {
+    "AllergyIntolerance": (_IDENTIFIER, _ref("patient", "patient", target="Patient"), _CODE),
+    "MeasureReport": (_IDENTIFIER, *_patient(), _STATUS),
+}
+QUESTIONNAIRE = _token("questionnaire")
+RECIPIENT = _ref("recipient")
+SENDER = _ref("sender")
+RECEIVED = _date("received", "received")
+DOCUMENT_PERIOD = _date("period", "context.period")
+
+_Parameters = Mapping[str, Mapping[str, SearchParameter]]
+
+
+def _with_everywhere(by_type: dict[str, tuple[SearchParameter, ...]]) -> _Parameters:
+    return MappingProxyType(
+        {
+            kind: MappingProxyType({parameter.name: parameter for parameter in (*_EVERYWHERE, *own)})
+            for kind, own in by_type.items()
+        }
+    )
+
+
+PARAMETERS: _Parameters = _with_everywhere(_BY_TYPE)
+EVERY: _Parameters = _with_everywhere(_BY_TYPE | _RARE)

@@ -1,68 +1,40 @@
-"""What one kind of EMR declares. The router, the search and /metadata all read the same declaration."""
+"""The personalities that there are, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from cm_service.errors import BadInput
-from cm_service.sandbox.parameters import PARAMETERS, SearchParameter
+from cm_service.sandbox.declared import Declared, Interaction, Personality
+from cm_service.sandbox.personalities.athena import ATHENA
+from cm_service.sandbox.personalities.canvas import CANVAS
+from cm_service.sandbox.personalities.ecw import ECW
+from cm_service.sandbox.personalities.epic import EPIC
+from cm_service.sandbox.personalities.generous import GENEROUS
+from cm_service.sandbox.personalities.hapi import HAPI
+from cm_service.sandbox.personalities.meditech import MEDITECH
+from cm_service.sandbox.personalities.medplum import MEDPLUM
+from cm_service.sandbox.personalities.nextgen import NEXTGEN
+from cm_service.sandbox.personalities.oracle import ORACLE
+from cm_service.sandbox.wire import Resource
 
+__all__ = [
+    "GENEROUS",
+    "PERSONALITIES",
+    "Declared",
+    "Interaction",
+    "Personality",
+    "adapted",
+    "personality_named",
+]
 
-class Interaction(StrEnum):
-    """Codes of CapabilityStatement.rest.resource.interaction."""
-
-    READ = "read"
-    VREAD = "vread"
-    UPDATE = "update"
-    DELETE = "delete"
-    HISTORY = "history-instance"
-    CREATE = "create"
-    SEARCH = "search-type"
-
-
-@dataclass(frozen=True)
-class Declared:
-    """One resource type: its interactions and search parameters, and two things about writes."""
-
-    interactions: frozenset[Interaction]
-    parameters: Mapping[str, SearchParameter]
-    update_create: bool = False
-    conditional_create: bool = False
-
-    def allows(self, interaction: Interaction) -> bool:
-        return interaction in self.interactions
-
-
-@dataclass(frozen=True)
-class Personality:
-    """A whole EMR. `system` holds codes of CapabilityStatement.rest.interaction."""
-
-    name: str
-    types: Mapping[str, Declared]
-    system: frozenset[str] = frozenset()
-    default_count: int = 50
-    max_count: int = 1000
-
-
-def _everything(kind: str) -> Declared:
-    return Declared(
-        interactions=frozenset(Interaction),
-        parameters=PARAMETERS[kind],
-        update_create=True,
-        conditional_create=True,
-    )
-
-
-GENEROUS = Personality(
-    name="generous",
-    types=MappingProxyType({kind: _everything(kind) for kind in sorted(PARAMETERS)}),
-    system=frozenset({"transaction", "batch"}),
+PERSONALITIES: Mapping[str, Personality] = MappingProxyType(
+    {
+        known.name: known
+        for known in (GENEROUS, HAPI, MEDPLUM, EPIC, ORACLE, ATHENA, ECW, MEDITECH, NEXTGEN, CANVAS)
+    }
 )
-
-PERSONALITIES: Mapping[str, Personality] = MappingProxyType({GENEROUS.name: GENEROUS})
 
 
 def personality_named(name: str) -> Personality:
@@ -70,3 +42,11 @@ def personality_named(name: str) -> Personality:
     if name not in PERSONALITIES:
         raise BadInput(f"no sandbox personality of that name; there are: {', '.join(sorted(PERSONALITIES))}")
     return PERSONALITIES[name]
+
+
+def adapted(resources: Iterable[Resource], personality: Personality) -> Iterator[Resource]:
+    """The same resources as this EMR would hold them: its ids, its local codes. Others are not changed."""
+    for resource in resources:
+        for change in personality.adapt:
+            resource = change(resource)
+        yield resource

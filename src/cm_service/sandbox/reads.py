@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
-from cm_service.sandbox.answers import Answer, Refusal, version_answer
+from cm_service.sandbox.answers import Answer, Refusal
 from cm_service.sandbox.calls import Call, Emr, known_version
 from cm_service.sandbox.capability import capability_statement
-from cm_service.sandbox.search import PAGE, parse, run
-from cm_service.sandbox.store import Version
+from cm_service.sandbox.paging import Page
+from cm_service.sandbox.search import check_needs, parse, run
+from cm_service.sandbox.told import version_answer
+from cm_service.sandbox.versions import Version
 from cm_service.sandbox.wire import Resource, encode, etag, instant
 
 
@@ -18,33 +22,49 @@ def metadata(emr: Emr, call: Call) -> Answer:
 
 
 def page(emr: Emr, call: Call) -> Answer:
-    tokens = [value for name, value in call.query if name == PAGE]
+    """A page of a snapshot."""
+    tokens = [value for name, value in call.query if name == emr.personality.paging.parameter]
     if len(tokens) != 1:
         raise Refusal(400, "not-supported", "this server does not search across types")
-    return Answer(200, encode(emr.pages.later(tokens[0])))
+    return _page_answer(emr.pages.later(tokens[0], body=emr.body))
 
 
 def search(emr: Emr, call: Call) -> Answer:
+    paging = emr.personality.paging
+    places = [value for name, value in call.query if name == paging.parameter]
+    if places and paging.of_type and paging.snapshot:
+        return page(emr, call)
+    if places and not paging.snapshot:
+        others = [pair for pair in call.query if pair[0] != paging.parameter]
+        return _search(emr, replace(call, query=others), place=places[0])
+    return _search(emr, call)
+
+
+def _search(emr: Emr, call: Call, place: str = "") -> Answer:
+    declared, kind = emr.declared(call.type), emr.personality
     strict = call.preference("handling") == "strict"
-    query = parse(
-        call.query,
-        declared=emr.declared(call.type),
-        limits=emr.personality,
-        strict=strict,
-        base=call.base,
-    )
-    found = run(emr.store, call.type, query)
-    return Answer(200, encode(emr.pages.first(call.type, query, found, base=call.base)))
+    query = parse(call.query, declared=declared, limits=kind, strict=strict, base=call.base)
+    check_needs(query, declared)
+    if kind.paging.reuse_seconds and "no-cache" not in call.headers.get("cache-control", ""):
+        found = emr.pages.reused(call.type, query, lambda: run(emr.store, call.type, query))
+    else:
+        found = run(emr.store, call.type, query)
+    start = emr.pages.start_of(place, query.count) if place else 0
+    return _page_answer(emr.pages.first(call.type, query, found, base=call.base, body=emr.body, start=start))
+
+
+def _page_answer(page: Page) -> Answer:
+    return Answer(200, encode(page.bundle), shows=page.shows)
 
 
 def read(emr: Emr, call: Call) -> Answer:
-    return version_answer(_alive(known_version(emr, call)))
+    return version_answer(emr, _alive(emr, known_version(emr, call)))
 
 
 def vread(emr: Emr, call: Call) -> Answer:
     for version in emr.store.history(call.type, call.id):
-        if str(version.number) == call.version:
-            return version_answer(_alive(version))
+        if emr.personality.version_name(version) == call.version:
+            return version_answer(emr, _alive(emr, version))
     raise Refusal(404, "not-found", "no such version")
 
 
@@ -57,12 +77,12 @@ def history(emr: Emr, call: Call) -> Answer:
         "type": "history",
         "total": len(versions),
         "link": [{"relation": "self", "url": f"{call.base}/{call.type}/{call.id}/_history"}],
-        "entry": [_history_entry(version, call.base) for version in versions],
+        "entry": [_history_entry(emr, version, call.base) for version in versions],
     }
-    return Answer(200, encode(bundle))
+    return Answer(200, encode(bundle), shows=tuple(versions))
 
 
-def _history_entry(version: Version, base: str) -> Resource:
+def _history_entry(emr: Emr, version: Version, base: str) -> Resource:
     url = version.type if version.method == "POST" else version.key
     status = {"POST": "201", "PUT": "200", "DELETE": "204"}[version.method]
     entry: Resource = {
@@ -70,16 +90,16 @@ def _history_entry(version: Version, base: str) -> Resource:
         "request": {"method": version.method, "url": url},
         "response": {
             "status": status,
-            "etag": etag(version.number),
+            "etag": etag(emr.personality.version_name(version)),
             "lastModified": instant(version.updated),
         },
     }
     if version.resource is not None:
-        entry["resource"] = msgspec.Raw(version.body)
+        entry["resource"] = msgspec.Raw(emr.body(version))
     return entry
 
 
-def _alive(version: Version) -> Version:
+def _alive(emr: Emr, version: Version) -> Version:
     if version.resource is None:
-        raise Refusal(410, "deleted", "the resource was deleted")
+        raise Refusal(emr.personality.gone_status, "deleted", "the resource was deleted")
     return version

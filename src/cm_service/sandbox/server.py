@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cm_service.errors import Misconfigured
-from cm_service.sandbox.app import BASE_PATH, create_app
-from cm_service.sandbox.personality import GENEROUS, Personality
+from cm_service.sandbox.app import BASE_PATH, CONNECTION, create_app
+from cm_service.sandbox.declared import Personality
+from cm_service.sandbox.faults import FaultPlan
+from cm_service.sandbox.personality import GENEROUS
 from cm_service.sandbox.store import Store
 
 LOOPBACK = "127.0.0.1"
 
 
+class _Protocol(H11Protocol):
+    """Hands the connection to the application, so that a fault can break it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        application = self.app
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            await application({**scope, CONNECTION: transport}, receive, send)
+
+        self.app = with_connection
+
+
 class _Server(uvicorn.Server):
     """Says when it is up, so that nobody has to poll."""
 
-    def __init__(self, store: Store, personality: Personality) -> None:
+    def __init__(self, application: ASGIApp) -> None:
         # The access log would hold search URLs, and our clock writes the Date header.
         super().__init__(
             uvicorn.Config(
-                create_app(store, personality=personality),
+                application,
+                http=_Protocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -41,10 +60,23 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def running(store: Store, *, personality: Personality = GENEROUS, port: int = 0) -> Iterator[str]:
+def running(
+    store: Store,
+    *,
+    personality: Personality = GENEROUS,
+    faults: FaultPlan | None = None,
+    port: int = 0,
+) -> Iterator[str]:
     """A server in a thread, on a free port unless one is named; gives its FHIR base URL."""
+    with serving(create_app(store, personality=personality, faults=faults), port=port) as base:
+        yield base
+
+
+@contextmanager
+def serving(application: ASGIApp, *, port: int = 0) -> Iterator[str]:
+    """Any application of ours in a thread; gives the base URL under which a FHIR server answers."""
     listener = _listen(LOOPBACK, port)
-    server = _Server(store, personality)
+    server = _Server(application)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -59,7 +91,7 @@ def running(store: Store, *, personality: Personality = GENEROUS, port: int = 0)
 
 def serve(store: Store, *, personality: Personality = GENEROUS, host: str = LOOPBACK, port: int) -> None:
     """Serve in the foreground until interrupted. Raises Misconfigured if the port is taken."""
-    _Server(store, personality).run(sockets=[_listen(host, port)])
+    _Server(create_app(store, personality=personality)).run(sockets=[_listen(host, port)])
 
 
 def base_url(host: str, port: int) -> str:

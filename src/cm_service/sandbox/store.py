@@ -11,34 +11,10 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from cm_service.sandbox.matching import references, tokens
-from cm_service.sandbox.parameters import PARAMETERS
+from cm_service.sandbox.index import SearchIndex
+from cm_service.sandbox.versions import Identifier, Version, ever_carried, identifiers, patients
 from cm_service.sandbox.wire import Resource, decode, encode, instant
-
-_IDENTIFIER = PARAMETERS["Patient"]["identifier"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Version:
-    """One version. `by` is load, client or clinician; a deletion has no resource and no body.
-
-    `resource` must not be changed by anybody who is handed it; `body` is its JSON.
-    """
-
-    type: str
-    id: str
-    number: int
-    updated: dt.datetime
-    method: str
-    by: str
-    resource: Resource | None
-    body: bytes
-
-    @property
-    def key(self) -> str:
-        return f"{self.type}/{self.id}"
 
 
 def _utc_now() -> dt.datetime:
@@ -57,11 +33,14 @@ class Store:
         self.clock = clock
         self.new_id = new_id
         self.journal: list[Version] = []
+        self.index = SearchIndex()
+        self.shown: dict[tuple[str, str], int] = {}
         self._lock = threading.RLock()
         self._versions: dict[tuple[str, str], list[Version]] = {}
         self._live: dict[str, dict[str, Version]] = {}
         self._by_patient: dict[tuple[str, str], dict[str, None]] = {}
         self._by_identifier: dict[tuple[str, str], dict[str, None]] = {}
+        self._carried: dict[Identifier, dict[tuple[str, str], int]] = {}
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -88,8 +67,11 @@ class Store:
     def clear(self) -> None:
         """An empty EMR again: a server costs a test more than a store."""
         with self._lock:
-            for kept in (self.journal, self._versions, self._live, self._by_patient, self._by_identifier):
-                kept.clear()
+            self.index = SearchIndex()
+            for indexed in (self._versions, self._live, self._by_patient, self._by_identifier, self._carried):
+                indexed.clear()
+            self.journal.clear()
+            self.shown.clear()
 
     def clinician_edit(self, type_: str, id_: str, change: Callable[[Resource], object]) -> Version:
         """Somebody changes a resource in the EMR's own screens; `change` alters the copy it is given."""
@@ -102,10 +84,27 @@ class Store:
     def clinician_delete(self, type_: str, id_: str) -> Version:
         return self.delete(type_, id_, by="clinician")
 
+    def release(self, type_: str, id_: str) -> None:
+        """Somebody reconciles what a client filed: from now on searches find it."""
+        with self._lock:
+            self.index.release(type_, id_)
+
+    def hold_index(self, *, requests: int | None = None, until: dt.datetime | None = None) -> None:
+        """Searches find nothing newer than this for so many requests, or until a moment."""
+        with self._lock:
+            self.index.freeze(len(self.journal), requests=requests, until=until)
+
     # Writing
 
     def put(
-        self, resource: Resource, *, type_: str, id_: str, method: str = "PUT", by: str = "client"
+        self,
+        resource: Resource,
+        *,
+        type_: str,
+        id_: str,
+        method: str = "PUT",
+        by: str = "client",
+        sent: Resource | None = None,
     ) -> Version:
         """A new version, the first or the next; meta.versionId and meta.lastUpdated are ours."""
         with self._lock:
@@ -114,7 +113,9 @@ class Store:
             meta = {**resource.get("meta", {}), "versionId": str(number), "lastUpdated": instant(now)}
             kept = {k: v for k, v in resource.items() if k not in ("resourceType", "id", "meta")}
             stamped = {"resourceType": type_, "id": id_, "meta": meta, **kept}
-            version = Version(type_, id_, number, now, method, by, stamped, encode(stamped))
+            body, place = encode(stamped), len(self.journal)
+            knew = self.shown.get((type_, id_), 0)
+            version = Version(type_, id_, number, now, method, by, stamped, body, sent, place, knew)
             self._append(version)
             return version
 
@@ -123,7 +124,8 @@ class Store:
         with self._lock:
             number = self._live[type_][id_].number + 1
             now = self.clock().astimezone(dt.UTC)
-            version = Version(type_, id_, number, now, "DELETE", by, None, b"")
+            place, knew = len(self.journal), self.shown.get((type_, id_), 0)
+            version = Version(type_, id_, number, now, "DELETE", by, None, b"", None, place, knew)
             self._append(version)
             return version
 
@@ -146,6 +148,11 @@ class Store:
         with self._lock:
             return list(self._versions.get((type_, id_), []))
 
+    def histories(self) -> list[list[Version]]:
+        """Every resource's versions, oldest first."""
+        with self._lock:
+            return [list(chain) for chain in self._versions.values()]
+
     def live(self, type_: str) -> list[Version]:
         """Everything of one type, in the order in which it first came."""
         with self._lock:
@@ -158,14 +165,37 @@ class Store:
     def with_identifier(self, type_: str, value: str, *, system: str | None = None) -> list[Version]:
         """What carries this identifier now (any system if None)."""
         found = self._indexed(self._by_identifier, type_, value)
-        return [v for v in found if system is None or (system, value) in _identifiers(v)]
+        return [v for v in found if system is None or (system, value) in identifiers(v)]
 
     def count_identifier(self, type_: str, system: str, value: str, *, ever: bool = False) -> int:
         """How many resources carry this identifier; `ever`: or carried it once, deleted ones too."""
         if not ever:
             return len(self.with_identifier(type_, value, system=system))
         with self._lock:
-            return len({v.id for v in self.journal if v.type == type_ and (system, value) in _identifiers(v)})
+            return sum(kind == type_ for kind, _ in self._carried.get((system, value), ()))
+
+    def seen(self, version: Version, *, held: bool = False, lag_seconds: float = 0.0) -> Version | None:
+        """The version that a search finds for a resource, which may be an older one, or none yet."""
+        before = self.clock() - dt.timedelta(seconds=lag_seconds) if lag_seconds else None
+        return self.index.seen(self._versions[(version.type, version.id)], held=held, before=before)
+
+    def carriers(self) -> dict[tuple[str, str], list[str]]:
+        """Identifier -> `Type/id` of all, dead ones too, that ever carried it or were sent with it.
+
+        What the EMR strips or drops counts, so that two copies are two whatever they look like.
+        """
+        with self._lock:
+            known = self._carried.items()
+            return {
+                (i[0] or "", i[1]): [f"{type_}/{id_}" for type_, id_ in keys] for i, keys in known if keys
+            }
+
+    def show(self, versions: Iterable[Version]) -> None:
+        """A client has received these: from now on it cannot say that it did not know."""
+        with self._lock:
+            for version in versions:
+                key = (version.type, version.id)
+                self.shown[key] = max(version.number, self.shown.get(key, 0))
 
     def written(self, *, by: str = "client") -> list[Version]:
         """Every version that came from outside, in order: what the EMR has seen of its clients."""
@@ -179,11 +209,19 @@ class Store:
         self._replace(chain[-1] if chain else None, version)
         chain.append(version)
         self.journal.append(version)
+        for identifier in ever_carried(version):
+            keys = self._carried.setdefault(identifier, {})
+            keys[(version.type, version.id)] = keys.get((version.type, version.id), 0) + 1
 
     def _undo(self, version: Version) -> None:
         chain = self._versions[(version.type, version.id)]
         chain.pop()
         self._replace(version, chain[-1] if chain else None)
+        for identifier in ever_carried(version):
+            keys = self._carried[identifier]
+            keys[(version.type, version.id)] -= 1
+            if not keys[(version.type, version.id)]:
+                del keys[(version.type, version.id)]
         if not chain:
             del self._versions[(version.type, version.id)]
 
@@ -201,9 +239,9 @@ class Store:
     def _index_keys(
         self, version: Version
     ) -> Iterator[tuple[dict[tuple[str, str], dict[str, None]], tuple[str, str]]]:
-        for _, value in _identifiers(version):
+        for _, value in identifiers(version):
             yield self._by_identifier, (version.type, value)
-        for patient in _patients(version):
+        for patient in patients(version):
             yield self._by_patient, (version.type, patient)
 
     def _indexed(
@@ -211,13 +249,3 @@ class Store:
     ) -> list[Version]:
         with self._lock:
             return [self._live[type_][id_] for id_ in index.get((type_, value), ())]
-
-
-def _identifiers(version: Version) -> set[tuple[str | None, str]]:
-    return set(tokens(_IDENTIFIER, version.resource or {}))
-
-
-def _patients(version: Version) -> set[str]:
-    known = PARAMETERS.get(version.type, {})
-    subject = known.get("patient", known.get("subject"))
-    return set(references(subject, version.resource or {})) if subject else set()

@@ -16,7 +16,7 @@ Resource = dict[str, Any]
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-_ETAG = re.compile(r'(?:W/)?"(\d+)"', re.ASCII)
+_ETAG = re.compile(r'(?:W/)?"([^"]+)"', re.ASCII)
 
 
 def decode(body: bytes) -> Any:
@@ -37,13 +37,13 @@ def http_date(moment: dt.datetime) -> str:
     return format_datetime(moment.astimezone(dt.UTC), usegmt=True)
 
 
-def etag(number: int) -> str:
-    return f'W/"{number}"'
+def etag(version: str) -> str:
+    return f'W/"{version}"'
 
 
-def version_of(tag: str) -> int:
-    """The version number in an If-Match header; raises ValueError if it is no version tag."""
+def version_of(tag: str) -> str:
+    """The version in an If-Match header; raises ValueError if it is no version tag."""
     found = _ETAG.fullmatch(tag.strip())
     if found is None:
         raise ValueError("not a version tag")
-    return int(found.group(1))
+    return found.group(1)
