@@ -61,7 +61,8 @@ class EmrHttp:
     """Use as `async with`. At most `concurrency` requests run at a time, whoever asks.
 
     `timeout_seconds` bounds the wait for the headers, and again the whole body (a body that drips
-    would never meet a timeout between two reads)."""
+    would never meet a timeout between two reads). `transport` takes the place of a connection, for
+    campaigns without sockets."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class EmrHttp:
         attempts: int = 4,
         max_body_bytes: int = 100_000_000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = _checked_base(base_url)
         self.host = self.base_url.netloc.decode()
@@ -86,6 +88,7 @@ class EmrHttp:
             timeout=httpx.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds / 2)),
             limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_SECONDS),
             trust_env=not loopback,  # a proxy of the environment has no business on loopback
+            transport=transport,
         )
 
     async def __aenter__(self) -> EmrHttp:
