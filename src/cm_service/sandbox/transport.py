@@ -12,8 +12,6 @@ import httpx
 
 from cm_service.sandbox.exchange import BrokenConnectionError, Handler, Incoming, Outgoing
 
-_Headers = list[tuple[bytes, bytes]]
-
 
 class InProcess(httpx.AsyncBaseTransport):
     """`httpx.AsyncClient(transport=InProcess(handler))`; the base URL is any host with `/fhir`."""
@@ -28,9 +26,7 @@ class InProcess(httpx.AsyncBaseTransport):
             if broken.late:
                 raise httpx.ReadTimeout("no answer in time", request=request) from broken
             raise httpx.ReadError("the connection was reset", request=request) from broken
-        if outgoing.cut is not None:
-            return httpx.Response(outgoing.status, headers=_headers(outgoing), stream=_Cut(outgoing, request))
-        return httpx.Response(outgoing.status, headers=_headers(outgoing), content=outgoing.body)
+        return httpx.Response(outgoing.status, headers=_headers(outgoing), stream=_Body(outgoing, request))
 
 
 async def _incoming(request: httpx.Request) -> Incoming:
@@ -48,12 +44,13 @@ def _headers(outgoing: Outgoing) -> dict[str, str]:
     return {**outgoing.headers, "Content-Length": str(len(outgoing.body))}
 
 
-class _Cut(httpx.AsyncByteStream):
-    """A body that ends before its promised length."""
+class _Body(httpx.AsyncByteStream):
+    """The body as it comes: whole, or ending before its promised length."""
 
     def __init__(self, outgoing: Outgoing, request: httpx.Request) -> None:
-        self._kept, self._request = outgoing.body[: outgoing.cut], request
+        self._outgoing, self._request = outgoing, request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._kept
-        raise httpx.RemoteProtocolError("peer closed connection in the body", request=self._request)
+        yield self._outgoing.body[: self._outgoing.cut]
+        if self._outgoing.cut is not None:
+            raise httpx.RemoteProtocolError("peer closed connection in the body", request=self._request)
