@@ -24,12 +24,17 @@ class Settings(BaseSettings):
     read_timeout_seconds: float = Field(60.0, gt=0, description="one HTTP read")
     read_attempts: int = Field(4, ge=1, le=10, description="tries of one read before it counts as failed")
     max_line_bytes: int = Field(20_000_000, ge=1000, description="a longer NDJSON line is quarantined")
+    profile_dir: str = Field("", description="folder with vendor profiles of your own, beside ours")
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
     log_level: str = Field(
         "WARNING",
         pattern="(?i)^(debug|info|warning|error|critical)$",
         description="level of the logs on stderr",
     )
+
+    @property
+    def extra_profiles(self) -> Path | None:
+        return Path(self.profile_dir) if self.profile_dir else None
 
     @cached_property
     def sqlalchemy_url(self) -> str:

@@ -275,6 +275,7 @@ def test_a_resource_deleted_between_our_read_and_our_write_is_not_brought_back(
         id_ = clinic.row("Task", OUTREACH).reference.partition("/")[2]
         network.fail("PUT Task", meanwhile(lambda: clinic.emr.clinician_delete("Task", id_)))
         clinic.run(AS_OF + DAY)
+        assert clinic.row("Task", OUTREACH).deleted
         clinic.run(AS_OF + 2 * DAY)
         assert clinic.emr.live("Task") == [] or clinic.emr.current("Task", id_).resource is None  # type: ignore[union-attr]
         assert clinic.rows(kind="Task", code=OUTREACH)[0].deleted

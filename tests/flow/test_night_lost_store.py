@@ -74,6 +74,23 @@ def test_what_a_person_changes_after_the_loss_is_kept(database: Database, tmp_pa
 
 
 @SQLITE
+def test_nights_that_only_look_leave_it_to_the_first_real_one_to_respect_what_was_found(
+    database: Database, tmp_path: Path
+) -> None:
+    with practice(database, tmp_path, out_of_range()) as clinic:
+        clinic.run()
+        clinic.edit("Task", OUTREACH, description="Ask for Ana")
+        clinic.lose_store()
+        clinic.run(dry_run=True)
+        clinic.edit("Task", OUTREACH, owner={"display": "Anna"})
+        clinic.run(dry_run=True)
+        clinic.emr.load([NEWER])
+        clinic.run(AS_OF + DAY)
+        task = clinic.held("Task", OUTREACH)
+        assert (task["description"], task["owner"]) == ("Ask for Ana", {"display": "Anna"})
+
+
+@SQLITE
 @pytest.mark.parametrize("status", ["completed", "rejected", "cancelled"])
 def test_a_task_that_a_person_closed_is_not_opened_or_made_again(
     status: str, database: Database, tmp_path: Path
@@ -175,8 +192,9 @@ def test_a_folder_without_our_resources_leads_to_no_second_copy(
             lines = [version.body for version in clinic.emr.live(kind)]
             (folder / f"{kind}.ndjson").write_bytes(b"\n".join(lines) + b"\n")
         report = clinic.run(AS_OF + DAY, source=folder)
-        assert report["status"] == "complete"
+        assert (report["status"], report["written"]) == ("complete", 0)
         assert set(clinic.copies().values()) == {1}
+        assert {"owner", "status"} <= set(clinic.row("Task", OUTREACH).human)
         task = clinic.held("Task", OUTREACH)
         assert (task["status"], task["owner"]) == ("completed", {"display": "Anna"})
         assert clinic.run(AS_OF + 2 * DAY)["written"] == 0

@@ -165,6 +165,20 @@ def test_the_guard_lets_twenty_deletions_pass_and_no_more(
 
 
 @SQLITE
+def test_too_many_tasks_deleted_at_once_are_not_taken_for_peoples_doing(
+    database: Database, tmp_path: Path
+) -> None:
+    world = [each for n in range(21) for each in out_of_range(f"p{n}")]
+    with practice(database, tmp_path, world) as clinic:
+        clinic.run()
+        for version in clinic.emr.live("Task"):
+            clinic.emr.clinician_delete("Task", version.id)
+        report = clinic.run()
+        assert (report["status"], report["deleted"], report["written"]) == ("partial", 0, 0)
+        assert any("21 Task resources that we wrote" in problem for problem in report["problems"])
+
+
+@SQLITE
 def test_five_in_a_hundred_may_go_at_once_of_a_large_type(database: Database, tmp_path: Path) -> None:
     world = [patient(), *(condition(f"c{n}", "I10") for n in range(500))]
     with practice(database, tmp_path, world) as clinic:

@@ -1,4 +1,4 @@
-"""`cm-service emr`: connections to EMRs, their settings, and what each declares that it can do."""
+"""`cm-service emr`: connections to EMRs, their settings, and what each promises and was seen to do."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import typer
 from rich.table import Table
 
 from cm_service import wiring
+from cm_service.cli import passport as passports
 from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, people
 from cm_service.db import connections
+from cm_service.db.engine import Database
 from cm_service.errors import BadInput
-from cm_service.flow import check
+from cm_service.fhir import vendor
+from cm_service.flow import check, passport
 from cm_service.flow.connection import CONNECTION_SETTINGS, pair, parameters_of
 from cm_service.settings import Settings
 
 app = typer.Typer(help="EMR connections: add, list, set, check.", no_args_is_help=True)
 
 _SLUG = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_MAY_BE_NONE = ("practice", "owner", "profile", "test-patient")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
 
 
@@ -42,6 +46,9 @@ def add(
         str | None, typer.Option(help="Default owner of Tasks, such as Organization/ID.")
     ] = None,
     write_mode: Annotated[str, typer.Option(help="propose, auto or dry-run.")] = "propose",
+    profile: Annotated[
+        str | None, typer.Option(help=f"Vendor profile: {', '.join(vendor.names())}, or one of your own.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Register an EMR connection. Makes no network call."""
@@ -67,6 +74,7 @@ def add(
                 practice=practice,
                 owner=owner,
                 write_mode=_connection_value("write-mode", write_mode),
+                profile=_connection_value("profile", profile or ""),
                 settings={},
             )
         people.print(f"EMR {slug} added; next: cm-service emr check {slug}")
@@ -81,10 +89,11 @@ def list_(as_json: Json = False) -> None:
         database = wiring.open_database(Settings())
         with database.read() as connection:
             rows = [public(row) for row in connections.list_emrs(connection)]
-        table = Table("slug", "base URL", "zone", "auth", "write mode", "settings")
+        table = Table("slug", "base URL", "zone", "auth", "write mode", "profile", "settings")
         for row in rows:
             own = ", ".join(f"{key}={value}" for key, value in sorted(row["settings"].items()))
-            table.add_row(row["slug"], row["base_url"], row["timezone"], row["auth"], row["write_mode"], own)
+            kept = (row["slug"], row["base_url"], row["timezone"], row["auth"], row["write_mode"])
+            table.add_row(*kept, row["profile"] or "-", own)
         people.print(table)
         if as_json:
             emit({"items": rows})
@@ -96,7 +105,8 @@ def set_(
     pairs: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Rule parameters or settings.")],
     as_json: Json = False,
 ) -> None:
-    """Change rule parameters (a1c.target=7.5) or connection settings (write-mode=auto)."""
+    """Change rule parameters (a1c.target=7.5) or connection settings (write-mode=auto, profile=epic,
+    test-patient=ID: the one patient whom questions to the EMR may be about). Nothing after = is none."""
     with errors_become_exits(as_json):
         database = wiring.open_database(Settings())
         with database.write() as connection:
@@ -114,8 +124,9 @@ def set_(
             emit({"slug": slug, "status": "complete", "settings": columns["settings"]})
 
 
-def _connection_value(key: str, value: str) -> str:
-    """The value as it is kept. Raises BadInput; a base URL is never quoted, since it may hold a password."""
+def _connection_value(key: str, value: str) -> str | None:
+    """The value as it is kept, None for none. Raises BadInput; a base URL is never quoted, since it may
+    hold a password."""
     if key == "base-url":
         if "@" in value.rpartition("://")[2].partition("/")[0]:
             raise BadInput("a base URL may hold no user or password: use --auth and --token")
@@ -124,18 +135,26 @@ def _connection_value(key: str, value: str) -> str:
         wiring.zone(value)
     if key == "write-mode":
         _one_of(key, value, ("propose", "auto", "dry-run"))
-    return value
+    if key == "profile":
+        vendor.load(value, extra=Settings().extra_profiles)
+    return value if value or key not in _MAY_BE_NONE else None
 
 
 @app.command(name="check")
-def check_(slug: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
-    """What each EMR declares in /metadata, and what that means for the rules."""
+def check_(
+    slug: Annotated[str | None, typer.Argument()] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Forget refusals: what is promised is tried once more.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What each EMR declares and was seen to do (its passport), and what that means for the rules."""
     with errors_become_exits(as_json):
         settings = Settings()
         database = wiring.open_database(settings)
         with database.read() as connection:
             rows = [connections.get_emr(connection, slug)] if slug else connections.list_emrs(connection)
-        reports = [asyncio.run(_check_one(settings, row)) for row in rows]
+        reports = [asyncio.run(_check_one(settings, database, row, forget)) for row in rows]
         for report in reports:
             _show(report)
         warned = any(report["warnings"] for report in reports)
@@ -144,10 +163,19 @@ def check_(slug: Annotated[str | None, typer.Argument()] = None, as_json: Json =
     raise typer.Exit(PARTIAL if warned else COMPLETE)
 
 
-async def _check_one(settings: Settings, row: Any) -> dict[str, Any]:
+async def _check_one(settings: Settings, database: Database, row: Any, forget: bool) -> dict[str, Any]:
+    """Reads the EMR, and keeps what it saw: the next night goes by it."""
+    profile = passport.profile_of(settings, row)
     async with wiring.fhir_client(settings, row) as client:
         report = await check.check(client, as_of=wiring.now(), zone=wiring.zone(row.timezone))
-    return {"slug": row.slug, **report}
+        examination = passport.examination(settings, database, client, row, now=wiring.now())
+        if forget:
+            examination.forget()
+        await examination.whole(may_write=False)
+    with database.read() as connection:
+        warnings = [*report["warnings"], *passport.warnings(connection, row.slug, profile)]
+        told = passport.told(connection, row.slug, profile)
+    return {"slug": row.slug, **report, "warnings": warnings, "passport": told}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -159,6 +187,7 @@ def _show(report: dict[str, Any]) -> None:
             kind, ", ".join(verbs["interactions"]) or "-", "yes" if verbs["conditional_create"] else "-"
         )
     people.print(table)
+    passports.show(report["slug"], report["passport"])
     for warning in report["warnings"]:
         people.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 

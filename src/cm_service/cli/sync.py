@@ -93,6 +93,8 @@ def _show(report: dict[str, Any]) -> None:
     for text in (report.get("error"), *report.get("problems", ())):
         if text:
             people.print(f"  {text}", style="yellow", soft_wrap=True)
+    for text in report.get("passport_changes", ()):
+        people.print(f"  passport: {text}", style="yellow", soft_wrap=True)
     words = ("patients", "decisions", "eligible", "insufficient_data", "rejects", "written", "refused")
     more = ("unknown", "pending", "seconds")
     figures = [f"{word.replace('_', ' ')} {report[word]}" for word in (*words, *more) if word in report]

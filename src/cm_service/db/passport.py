@@ -76,6 +76,13 @@ def drop_fact(connection: sa.Connection, emr: str, resource: str, name: str) -> 
     connection.execute(statement)
 
 
+def forget(connection: sa.Connection, emr: str, *, facts: Iterable[str]) -> None:
+    """Drop all refusals, and the facts of these names."""
+    connection.execute(sa.update(PassportVerb).where(PassportVerb.emr == emr).values(refusals=0))
+    gone = sa.delete(PassportFact).where(PassportFact.emr == emr, PassportFact.name.in_(facts))
+    connection.execute(gone)
+
+
 def add_changes(connection: sa.Connection, emr: str, texts: Iterable[str], *, at: dt.datetime) -> None:
     rows = [{"emr": emr, "at": at, "text": text} for text in texts]
     if rows:

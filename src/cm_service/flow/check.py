@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from cm_service.errors import EmrError
+from cm_service.errors import EmrError, EmrRefused
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
 from cm_service.flow.wanted import CODED, WHOLE
@@ -14,15 +14,23 @@ READ = (*WHOLE, *CODED)
 WRITE = ("CarePlan", "Goal", "Task")
 BLIND_DAYS = 60
 BLIND = f"no inpatient encounters in {BLIND_DAYS} days: discharge rules are blind here"
+HIDDEN = "the EMR does not show /metadata: what it declares is unknown"
+_GATED = frozenset({401, 403})
 
 
 async def check(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> dict[str, Any]:
     """Declared interactions per type that we use, with warnings in words.
 
-    Raises EmrUnreachable, EmrRefused or NotFhir when /metadata itself cannot be read.
+    An EMR may keep /metadata behind its gate (401, 403: Elation does): then nothing is declared and
+    nothing denied. Raises EmrUnreachable, EmrRefused or NotFhir when it cannot be read otherwise.
     """
-    capability = await client.capability()
-    warnings = [*_missing(capability)]
+    try:
+        capability = await client.capability()
+        warnings = [*_missing(capability)]
+    except EmrRefused as refusal:
+        if refusal.status not in _GATED:
+            raise
+        capability, warnings = Capability(), [HIDDEN]
     seen = await _inpatient_seen(client, as_of=as_of, zone=zone)
     if seen is False:
         warnings.append(BLIND)

@@ -16,14 +16,16 @@ from cm_service.db import care, ledger
 from cm_service.db.engine import Database
 from cm_service.errors import CmError
 from cm_service.fhir.client import FhirClient
-from cm_service.flow.writing import DeliveryStopped, Next, Writing
+from cm_service.flow.passport import Examination, FreshWrites
+from cm_service.flow.writing import DeliveryStopped, Writing
 
 ORDER = {"Goal": 0, "CarePlan": 1, "Task": 2}
 TRIES = 3  # of one thing in one night
 
 
 class Delivery:
-    """One run's writes to one EMR. `now` stamps the ledger; `figures` counts what happened."""
+    """One run's writes to one EMR. `now` stamps the ledger; `figures` counts what happened, `has_asked`
+    says whether the EMR was spoken to at all."""
 
     def __init__(
         self,
@@ -32,11 +34,14 @@ class Delivery:
         client: FhirClient,
         emr: str,
         now: dt.datetime,
+        examination: Examination,
         progress: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.db, self.client, self.emr, self.now = db, client, emr, now
-        self.progress, self.sleep = progress, sleep
+        self.examination, self.progress, self.sleep = examination, progress, sleep
+        self.fresh = FreshWrites()
+        self.has_asked = False
         self.figures: Counter[str] = Counter()
         self.stopped_by = ""
 
@@ -47,7 +52,11 @@ class Delivery:
                 return
         try:
             capability = await self.client.capability()
-            writing = Writing(self.db, self.client, capability, now=self.now, figures=self.figures)
+            self.has_asked = True
+            self.examination.promised(capability)
+            writing = Writing(
+                self.db, self.client, capability, now=self.now, figures=self.figures, fresh=self.fresh
+            )
             await self._look_up_unknown(writing)
             for rows in self._tonight(writing, max_new):
                 await self._patient(writing, rows)
@@ -71,27 +80,21 @@ class Delivery:
         return in_order(rows, here, max_new)
 
     async def _patient(self, writing: Writing, rows: list[Any]) -> None:
-        """What waits for another thing of the same patient goes after it."""
-        left = [row.id for row in rows if row.state == "pending" and not row.deleted]
-        while left:
-            waiting = [intent for intent in left if await self._intent(writing, intent) is Next.WAITS]
-            if len(waiting) == len(left):
-                break
-            left = waiting
+        for row in rows:
+            if row.state == "pending" and not row.deleted:
+                await self._intent(writing, row.id)
         self.progress(f"{self.figures['written']} written")
 
-    async def _intent(self, writing: Writing, intent_id: int) -> Next:
+    async def _intent(self, writing: Writing, intent_id: int) -> None:
         """Send one thing, waiting when the EMR says so."""
-        wait = 0.0
+        wait: float | None = None
         for _ in range(TRIES):
-            then = await writing.send(intent_id)
-            if isinstance(then, Next):
-                return then
-            wait = then
+            wait = await writing.send(intent_id)
+            if wait is None:
+                return
             await self.sleep(wait)
-        if wait > 0:
+        if wait:
             raise DeliveryStopped("the EMR keeps answering that it is busy")
-        return Next.DONE
 
 
 def in_order(rows: Iterable[Any], here: Container[str], max_new: int | None) -> list[list[Any]]:

@@ -14,12 +14,14 @@ from zoneinfo import ZoneInfo
 
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
+from cm_service.errors import EmrError
 from cm_service.fhir.client import FhirClient
-from cm_service.flow import evaluate, figures, landing, pull
+from cm_service.flow import evaluate, figures, landing, passport, pull
 from cm_service.flow.connection import concept_map_of, parameters_of
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.intents import Change, Known
 from cm_service.flow.judge import Night
+from cm_service.flow.passport import Examination
 from cm_service.flow.plan import plan
 from cm_service.flow.plans.context import PlanContext
 from cm_service.flow.reconcile import Connected, note_deleted, reconcile
@@ -68,15 +70,19 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
         with db.write() as connection:
             ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
         async with tools.client(emr) as client:
+            exam = passport.examination(tools.settings, db, client, emr, now=options.as_of)
+            mark = exam.mark()
             source = await _read(tools, emr, client, options, run.id, tell)
             reconciled = await _reconcile(tools, emr, client, options, source)
             plans = _plans(tools, emr, options, source, tell)
             stored = _keep(db, plans, source)
             judged = stored.counts + evaluate.evaluate_due(db, plans)
-            delivery = await _deliver(tools, emr, client, options, tell)
+            delivery = await _deliver(tools, emr, client, options, exam, tell)
+            seen = await _learn(exam, source, delivery)
         seconds = time.monotonic() - began
         dry = not _may_write(emr, options)
-        return run.end(source, stored, reconciled, judged, delivery, dry=dry, seconds=seconds)
+        summary = run.end(source, stored, reconciled, judged, delivery, dry=dry, seconds=seconds)
+        return summary | {"passport_changes": [*exam.changes(after=mark), *seen]}
 
 
 def _may_write(emr: Any, options: NightOptions) -> bool:
@@ -111,6 +117,8 @@ async def _read(
         folder,
         progress=lambda item: tell(f"{item.type}: {item.resources} read"),
     )
+    with tools.database.write() as connection:
+        passport.note_pull(connection, report, now=options.as_of)
     landing.prune(folder.parent, keep=tools.settings.keep_landing_runs)
     return from_pull(report, folder, base_url=emr.base_url, concept_map=concept_map, max_line_bytes=limit)
 
@@ -171,10 +179,28 @@ def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: 
 
 
 async def _deliver(
-    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, tell: Tell
+    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, exam: Examination, tell: Tell
 ) -> Delivery | None:
     if not _may_write(emr, options):
         return None
-    delivery = Delivery(db=tools.database, client=client, emr=emr.slug, now=options.as_of, progress=tell)
+    delivery = Delivery(
+        db=tools.database, client=client, emr=emr.slug, now=options.as_of, examination=exam, progress=tell
+    )
     await delivery.run(max_new=options.max_new)
     return delivery
+
+
+async def _learn(exam: Examination, source: Source, delivery: Delivery | None) -> list[str]:
+    """What this night shows of the EMR, and the weekly look at it. An EMR that has had enough by now
+    costs nobody the night: then it is asked in the next one."""
+    has_asked = source.pulled or (delivery is not None and delivery.has_asked)
+    if not has_asked or (delivery is not None and delivery.stopped_by):
+        return []
+    try:
+        if delivery is not None:
+            await exam.fresh(delivery.fresh)
+        await exam.if_due(may_write=delivery is not None)
+        exam.throttled()
+    except EmrError as error:
+        return [f"the passport could not be checked: {error}"]
+    return []

@@ -23,7 +23,10 @@ class Seen(NamedTuple):
 
 def look(connection: sa.Connection, row: Any, current: Json) -> Seen:
     """Compare `current`, the EMR's own JSON, with a whole row of the ledger. Where the ledger does not
-    know what the EMR held before, whatever is not as we want it counts as a person's."""
+    know what the EMR held before, whatever is not as we want it counts as a person's. A part of a
+    resource says nothing about the rest."""
+    if ours.is_partial(current):
+        return Seen(list(row.human), settled=False, arrived=False)
     wanted = rawjson.loads(row.wanted.encode())
     places = ledger.references(connection, row.emr, ours.links(wanted))
     wanted = ours.materialise(wanted, places.get)
@@ -38,16 +41,12 @@ def look(connection: sa.Connection, row: Any, current: Json) -> Seen:
 def columns(row: Any, current: Json, seen: Seen) -> dict[str, Any]:
     """What of a placement follows from having read it. An adopted one keeps no base until it has
     been planned once (adopted.py)."""
+    place = {"reference": f"{row.kind}/{current['id']}", "version": version_of(current), "deleted": False}
+    if ours.is_partial(current):
+        return place
     text = rawjson.dumps(current).decode()
     is_adopted = row.base is None and row.sent is None and row.current is not None
-    return {
-        "reference": f"{row.kind}/{current['id']}",
-        "version": version_of(current),
-        "current": text,
-        "base": None if is_adopted else text,
-        "human": seen.human,
-        "deleted": False,
-    }
+    return {**place, "current": text, "base": None if is_adopted else text, "human": seen.human}
 
 
 def version_of(resource: Json) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from enum import Enum
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import quote
 
@@ -27,7 +27,7 @@ from cm_service.fhir import rawjson, resources
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient, search_value
 from cm_service.fhir.writes import WriteResult
-from cm_service.flow import ours, whose
+from cm_service.flow import ours, passport, whose
 from cm_service.flow.ours import Json
 
 UNSETTLED = frozenset({"pending", "sending", "unknown", "conflict"})
@@ -43,15 +43,8 @@ class DeliveryStopped(Exception):
     """The EMR takes nothing more tonight; what is left stays pending."""
 
 
-class Next(Enum):
-    """DONE: nothing more to do tonight; WAITS: something that it links to must go first."""
-
-    DONE = "done"
-    WAITS = "waits"
-
-
 class Writing:
-    """Sends what is pending. `figures` counts what changed the EMR."""
+    """Sends what is pending. `figures` counts what changed the EMR, `fresh` keeps what was just created."""
 
     def __init__(
         self,
@@ -61,9 +54,11 @@ class Writing:
         *,
         now: dt.datetime,
         figures: Counter[str],
+        fresh: passport.FreshWrites,
     ) -> None:
         self.db, self.client, self.capability = db, client, capability
         self.now, self.figures = now, figures
+        self.fresh = fresh
 
     def drop_if_never_needed(self, row: Any) -> None:
         """Withdrawn before it was ever sent: nobody needs to see it."""
@@ -72,18 +67,19 @@ class Writing:
             if ours.is_closed(rawjson.loads(whole.wanted.encode())):
                 self._move(row, state="superseded", reason=_NEVER_NEEDED)
 
-    async def send(self, intent_id: int) -> Next | float:
-        """One request; or the seconds to wait before the next try."""
+    async def send(self, intent_id: int) -> float | None:
+        """One request, unless something that it links to must go first. Gives the seconds to wait before
+        another try, None when there is nothing more to do tonight."""
         with self.db.write() as connection:
             row = ledger.one(connection, intent_id)
             wanted = rawjson.loads(row.wanted.encode())
             mates = ledger.targets(connection, row.emr, ours.links(wanted))
             if any(_waits_for(mate) for mate in mates.values()):
-                return Next.WAITS
+                return None
             resource = ours.materialise(wanted, lambda value: _reference(mates.get(value)))
             sent = ours.to_send(resource, whose.parsed(row.sent) or {}) if row.reference else resource
             if not ledger.claim(connection, row.placement_id, sent=_text(sent), now=self.now):
-                return Next.DONE
+                return None
         try:
             if not row.human:  # what a person wrote is not ours to judge
                 resources.validate(resource)
@@ -96,7 +92,7 @@ class Writing:
             raise DeliveryStopped(str(error)) from error
         except CmError as error:
             return await self._failed(row, error)
-        return Next.DONE
+        return None
 
     # --- create
 
@@ -108,7 +104,7 @@ class Writing:
             condition = f"identifier={quote(token, safe=':/|')}"
         elif await self._find(row):
             return
-        result = await self.client.create(resource, if_none_exist=condition)
+        result = await self._told(row, "create", self.client.create(resource, if_none_exist=condition))
         if result.status == 200 and condition:  # a copy was already there: it may say something else
             await self._matched(row, result)
         else:
@@ -151,14 +147,30 @@ class Writing:
             self._move(row, state="written", reason=None, base=_text(current), current=_text(current))
             return
         version = whose.version_of(current)
-        result = await self.client.update(body, if_match=f'W/"{version}"' if version else None)
-        await self._written(row, result)
+        request = self.client.update(body, if_match=f'W/"{version}"' if version else None)
+        await self._written(row, await self._told(row, "update", request))
 
     # --- afterwards
+
+    async def _told(self, row: Any, verb: str, request: Awaitable[WriteResult]) -> WriteResult:
+        """The answer to the one request; what it proves of the verb goes into the passport."""
+        try:
+            result = await request
+        except EmrRefused as refusal:
+            self._note(row, verb, refusal.status)
+            raise
+        self._note(row, verb, result.status)
+        return result
+
+    def _note(self, row: Any, verb: str, status: int) -> None:
+        with self.db.write() as connection:
+            passport.note(connection, emr=row.emr, resource=row.kind, verb=verb, status=status, now=self.now)
 
     async def _written(self, row: Any, result: WriteResult) -> None:
         """Record where it is at once, then what the EMR made of it (servers may alter content)."""
         self._count(row)
+        if row.reference is None:
+            self.fresh.add(type_=row.kind, id_=result.id, system=row.system, value=row.value)
         place = {"reference": f"{row.kind}/{result.id}", "version": result.version}
         self._move(row, state="written", reason=None, base=None, current=None, **place)
         stored = result.body
@@ -174,19 +186,19 @@ class Writing:
         else:
             self._move(row, base=_text(stored), current=_text(stored), version=version or result.version)
 
-    async def _failed(self, row: Any, error: CmError) -> Next | float:
+    async def _failed(self, row: Any, error: CmError) -> float | None:
         """Put the row into the state that the error's kind asks for."""
         if isinstance(error, WriteOutcomeUnknown):
             self._move(row, state="unknown", reason=str(error))
             await self.look_up(row.id, sent_tonight=True)
-            return 0.0 if self._row(row.id).state == "pending" else Next.DONE
+            return 0.0 if self._row(row.id).state == "pending" else None
         if isinstance(error, WriteConflict):
             await self._collided(row, error)
         elif isinstance(error, EmrRefused):
             self._refused(row, error)
         else:
             self._move(row, state="parked", reason=str(error))
-        return Next.DONE
+        return None
 
     async def _collided(self, row: Any, error: WriteConflict) -> None:
         """An update is tried again when the next night has read it. A create was not done: it goes again,

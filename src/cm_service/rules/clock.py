@@ -11,7 +11,16 @@ import datetime as dt
 from functools import lru_cache
 from typing import NamedTuple
 
-from cm_service.rules.dates import FIRST_WITH_TIME, Precision, When, add_months, day_start, instant_of
+from cm_service.rules.dates import (
+    FIRST_WITH_TIME,
+    INSTANT,
+    Precision,
+    When,
+    add_months,
+    day_start,
+    instant_of,
+    micros_of,
+)
 
 _DAY = dt.timedelta(days=1)
 
@@ -33,18 +42,20 @@ class Span(NamedTuple):
 class Clock:
     """`as_of` (aware) and the practice's zone; collects the next instant at which time matters."""
 
-    __slots__ = ("_today", "as_of", "until", "zone")
+    __slots__ = ("_micros", "_today", "as_of", "until", "zone")
 
     def __init__(self, as_of: dt.datetime, zone: dt.tzinfo) -> None:
         self.as_of = as_of.astimezone(dt.UTC)
         self.zone = zone
         self._today = as_of.astimezone(zone).date()
+        self._micros = micros_of(self.as_of)
         self.until: dt.datetime | None = None
 
     def fresh(self) -> Clock:
         """The same moment, with nothing noted yet."""
         other = Clock.__new__(Clock)
-        other.as_of, other.zone, other._today, other.until = self.as_of, self.zone, self._today, None
+        other.as_of, other.zone, other.until = self.as_of, self.zone, None
+        other._today, other._micros = self._today, self._micros
         return other
 
     def note(self, turn: dt.datetime | None) -> None:
@@ -78,6 +89,8 @@ class Clock:
             if when.low <= self._today.toordinal():
                 return False  # nearly every date of a record: no instant needs to be made
             return not self.passed(instant_of(when, self.zone) - _DAY)
+        if when.precision == INSTANT and when.low <= self._micros:
+            return False
         instant = _span_of_time(when, self.zone).instant
         return instant is not None and not self.passed(instant - _DAY)
 

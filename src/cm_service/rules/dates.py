@@ -39,10 +39,10 @@ class Precision(IntEnum):
 
 
 # Plain numbers for what runs for every date of every patient: looking up an Enum's member is slow.
-_INSTANT = int(Precision.INSTANT)
+INSTANT = int(Precision.INSTANT)
 FIRST_WITH_TIME = int(Precision.LOCAL_TIME)
 _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_FLAWLESS = frozenset({int(Precision.DAY), _INSTANT})
+_FLAWLESS = frozenset({int(Precision.DAY), INSTANT})
 
 
 class When(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -108,8 +108,8 @@ def _parse_usual(raw: str) -> When | None:
         return None  # a leap second, or no date at all: the slower way tells them apart
     if moment.tzinfo is None or not _FIRST.year <= moment.year <= _LAST.year:
         return None
-    since = (moment - _EPOCH) // _MICROSECOND
-    return When(raw, _INSTANT, since, since)
+    since = micros_of(moment)
+    return When(raw, INSTANT, since, since)
 
 
 def _parse_time(raw: str) -> When:
@@ -131,6 +131,11 @@ def _parse_time(raw: str) -> When:
         sign = -1 if offset[0] == "-" else 1
         since -= sign * (int(offset[1:3]) * 3600 + int(offset[4:]) * 60) * 1_000_000
     return When(raw, Precision.INSTANT, since, since)
+
+
+def micros_of(instant: dt.datetime) -> int:
+    """Microseconds since 1970 of an aware instant, as `When` counts them."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def instant_of(when: When, zone: dt.tzinfo) -> dt.datetime:

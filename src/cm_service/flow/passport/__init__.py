@@ -1,6 +1,6 @@
 """The capability passport: what each EMR promises, and what it was seen to do."""
 
-from cm_service.flow.passport.examine import Examination
+from cm_service.flow.passport.examine import Examination, examination, profile_of
 from cm_service.flow.passport.own import FreshWrites
 from cm_service.flow.passport.proofs import note, note_pull
 from cm_service.flow.passport.standing import Passport, Standing, State, load
@@ -12,9 +12,11 @@ __all__ = [
     "Passport",
     "Standing",
     "State",
+    "examination",
     "load",
     "note",
     "note_pull",
+    "profile_of",
     "told",
     "warnings",
 ]

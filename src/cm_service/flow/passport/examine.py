@@ -13,7 +13,7 @@ from cm_service.db import ledger
 from cm_service.db import passport as rows
 from cm_service.db.engine import Database
 from cm_service.errors import EmrRefused, NotFhir
-from cm_service.fhir import rawjson
+from cm_service.fhir import rawjson, vendor
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.vendor import Precondition, Profile
@@ -21,7 +21,8 @@ from cm_service.flow import ours, whose
 from cm_service.flow.passport import own, paper, proofs
 from cm_service.flow.passport.own import FreshWrites
 from cm_service.flow.passport.reading import Asked, Fact, Params, Reader
-from cm_service.flow.passport.standing import State, load
+from cm_service.flow.passport.standing import ETAG, READ_AFTER_WRITE, State, load
+from cm_service.settings import Settings
 
 EVERY = dt.timedelta(days=7)
 CHECKED, RATE_LIMIT = "checked", "rate-limit"
@@ -45,6 +46,16 @@ class Examination:
         self.db, self.client, self.emr, self.profile = db, client, emr, profile
         self.now, self.slug, self._base = now, str(emr.slug), identifier_base
 
+    def mark(self) -> int:
+        """Where the list of changes ends now."""
+        with self.db.read() as connection:
+            return rows.last_change(connection, self.slug)
+
+    def changes(self, *, after: int) -> list[str]:
+        """What changed since `mark`, in the order in which it was seen."""
+        with self.db.read() as connection:
+            return [row.text for row in reversed(rows.changes(connection, self.slug, after=after))]
+
     async def if_due(self, *, may_write: bool) -> None:
         """Weekly everything; what is promised also when an answer contradicted it. Raises EmrUnreachable."""
         with self.db.read() as connection:
@@ -63,6 +74,11 @@ class Examination:
         with self.db.write() as connection:
             proofs.lapse(connection, self.slug, before=self.now - EVERY, now=self.now)
             rows.save_fact(connection, self.slug, "", CHECKED, "yes", at=self.now)
+
+    def forget(self) -> None:
+        """Somebody has put things right in the EMR: no refusal and no lie that was seen counts any more."""
+        with self.db.write() as connection:
+            rows.forget(connection, self.slug, facts=(READ_AFTER_WRITE, ETAG))
 
     async def promises(self) -> None:
         """/metadata, scopes and profile. An EMR that hides /metadata declares nothing and denies nothing."""
@@ -213,3 +229,16 @@ class Examination:
 
 def _is_closed(resource: ours.Json) -> bool:
     return resource["resourceType"] in ours.CLOSED and ours.is_closed(resource)
+
+
+def profile_of(settings: Settings, emr: Any) -> Profile:
+    """The vendor profile of a row of `emr`; NO_PROFILE where none is named. Raises BadInput."""
+    return vendor.load(emr.profile, extra=settings.extra_profiles)
+
+
+def examination(
+    settings: Settings, db: Database, client: FhirClient, emr: Any, *, now: dt.datetime
+) -> Examination:
+    """A look at what the EMR of this row can do."""
+    profile = profile_of(settings, emr)
+    return Examination(db, client, emr, profile=profile, identifier_base=settings.identifier_base, now=now)

@@ -10,7 +10,15 @@ import time
 from collections import defaultdict, deque
 from typing import Any, NamedTuple
 
-from cm_service.errors import EmrError, EmrRefused, EmrUnreachable, FilterDropped, NotFhir, WriteConflict
+from cm_service.errors import (
+    EmrError,
+    EmrRefused,
+    EmrUnreachable,
+    FilterDropped,
+    NotFhir,
+    PagingBroken,
+    WriteConflict,
+)
 from cm_service.fhir.client import FhirClient
 from cm_service.flow import ours, whose
 from cm_service.flow.ours import Json
@@ -48,7 +56,7 @@ async def is_seen(client: FhirClient, fresh: Fresh) -> bool | None:
     """Does a search by our identifier show it? None where that cannot be asked. Raises EmrUnreachable."""
     try:
         found = await client.find_by_identifier(fresh.type, fresh.system, fresh.value)
-    except (EmrRefused, FilterDropped, NotFhir):
+    except (EmrRefused, FilterDropped, NotFhir, PagingBroken):
         return None
     return any(resource.get("id") == fresh.id for resource in found)
 

@@ -21,6 +21,7 @@ from cm_service.flow.ours import Json
 from cm_service.flow.passport.standing import LAST_UPDATED, VERSION
 
 ROWS, MANY = 20, 1000
+_DAY = 10  # characters of a date
 NEVER, ALWAYS = "gt2999-01-01", "gt1900-01-01"
 _ABSENT = "no-such-value"
 _ODD = (EmrRefused, FilterDropped, NotFhir, PagingBroken)
@@ -93,18 +94,27 @@ class Reader:
 
     async def _date_search(self, asked: Asked, rows: Sequence[Json]) -> list[Fact]:
         """Does `_lastUpdated` see the time of day? A row asked for from one second after its own change
-        on comes back only where whole days are compared."""
+        on comes back only where whole days are compared; an EMR may also take no time of day at all."""
         for row in rows:
-            later = _a_second_later(_meta(row).get("lastUpdated"))
+            told = str(_meta(row).get("lastUpdated") or "")
+            later = _a_second_later(told)
             if later is None:
                 continue
-            try:
-                page = await self._page(asked, [("_id", str(row.get("id"))), ("_lastUpdated", f"ge{later}")])
-            except _ODD:
-                return []
             self._dated = True
-            return [Fact("", "last-updated-search", "date" if page.resources else "instant")]
+            back = await self._finds(asked, row, later)
+            if back is None:
+                back = True if await self._finds(asked, row, told[:_DAY]) else None
+            value = {None: "unknown", True: "date", False: "instant"}[back]
+            return [Fact("", "last-updated-search", value)]
         return []
+
+    async def _finds(self, asked: Asked, row: Json, since: str) -> bool | None:
+        """Is the row among what changed since then? None where that cannot be asked."""
+        try:
+            page = await self._page(asked, [("_id", str(row.get("id"))), ("_lastUpdated", f"ge{since}")])
+        except _ODD:
+            return None
+        return bool(page.resources)
 
     async def _pages(self, asked: Asked) -> list[Fact]:
         """How many rows one page holds at most, and what its `next` link changes."""
