@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,7 @@ class Story:
         return self.said[-1]
 
     def exits(self, *commands: list[str]) -> set[int]:
-        """Exit codes of commands that have nothing to do with each other, two at a time."""
-        with ThreadPoolExecutor(2) as pool:
-            return {said.exit for said in pool.map(lambda words: self.run(*words), commands)}
+        return {self.run(*words).exit for words in commands}
 
     def sync(self, *arguments: str) -> Said:
         return self.run("sync", "--as-of", AS_OF, "--json", *arguments)
@@ -62,6 +61,12 @@ def story(tmp_path: Path) -> Story:
 
 def private_words(said: Said) -> list[str]:
     return [word for word in PRIVATE if word in said.stderr]
+
+
+def test_the_installed_program_starts() -> None:
+    program = Path(sys.executable).parent / "cm-service"
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "sync" in done.stdout) == (0, True)
 
 
 def test_an_emr_is_added_listed_set_and_checked(story: Story) -> None:
@@ -171,9 +176,8 @@ def test_another_identifier_base_stops_everything_with_a_clear_error(story: Stor
 def test_what_cannot_be_opened_or_understood_is_one_sentence(tmp_path: Path) -> None:
     nowhere = Home(tmp_path, database_url=f"postgresql+psycopg://me:secret@127.0.0.1:{free_port()}/x")
     unreadable = Home(tmp_path, database_url="mysterious://db")
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda home: home.run("sync", "--json"), (nowhere, unreadable)))
-    for said in answers:
+    for home in (nowhere, unreadable):
+        said = home.run("sync", "--json")
         assert (said.exit, said.answer["reason"]) == (1, "Misconfigured"), said.stderr
         assert "Traceback" not in said.stderr
         assert "secret" not in said.stderr + said.stdout

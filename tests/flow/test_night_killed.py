@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,38 +15,23 @@ from cm_service.db import sync
 from cm_service.db.engine import Database
 from tests.flow.bad_network import FINE, Fault, Network
 from tests.flow.night_world import AS_OF, BASE, Practice, a1c, condition, far_practice, out_of_range, stay
+from tests.real.program import Running
 
 DAY = dt.timedelta(days=1)
 WORLD = [*out_of_range("p1"), condition("htn", "I10"), *out_of_range("p2"), stay(who="p2")]
 NEWER = a1c(9.8, id_="newer", effectiveDateTime="2026-11-19")
 
 
-class Process:
+def start(clinic: Practice, as_of: dt.datetime) -> Running:
     """`cm-service sync` in a process of its own, on the same store and EMR as the test."""
-
-    def __init__(self, clinic: Practice, as_of: dt.datetime) -> None:
-        own = {
-            "CM_DATA_DIR": str(clinic.settings.data_dir),
-            "CM_DATABASE_URL": clinic.database.url,
-            "CM_IDENTIFIER_BASE": BASE,
-            "CM_READ_ATTEMPTS": "1",
-        }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CM_")}
-        program = [sys.executable, "-c", "from cm_service.cli import main; main()"]
-        options = ["sync", "--emr", "clinic", "--as-of", as_of.isoformat(), "--max-new", "999", "--json"]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            [*program, *options], env=kept | own, stdout=pipe, stderr=pipe, text=True
-        )
-
-    def kill(self) -> None:
-        """SIGKILL, and wait until nothing of it is left."""
-        os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait(timeout=10)
-
-    def end(self) -> tuple[int, str, str]:
-        stdout, stderr = self._process.communicate(timeout=60)
-        return self._process.returncode, stdout, stderr
+    own = {
+        "CM_DATA_DIR": str(clinic.settings.data_dir),
+        "CM_DATABASE_URL": clinic.database.url,
+        "CM_IDENTIFIER_BASE": BASE,
+        "CM_READ_ATTEMPTS": "1",
+    }
+    options = ["--emr", "clinic", "--as-of", as_of.isoformat(), "--max-new", "999", "--json"]
+    return Running(["sync", *options], own)
 
 
 Point = Callable[[Callable[[], object]], tuple[str, list[Fault]]]
@@ -71,10 +53,10 @@ SECOND_NIGHT: dict[str, Point] = {
 
 
 def run_and_kill(clinic: Practice, network: Network, point: Point, as_of: dt.datetime) -> None:
-    killed: list[Process] = []
+    killed: list[Running] = []
     what, faults = point(lambda: killed[0].kill())
     network.fail(what, *faults)
-    process = Process(clinic, as_of)
+    process = start(clinic, as_of)
     killed.append(process)
     code, stdout, stderr = process.end()
     network.heal()
@@ -149,10 +131,10 @@ def test_the_lease_dies_with_its_process_and_nobody_else_gets_in_before(
     with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
         arrived: list[float] = []
         network.fail("GET Patient?", Fault(True, late=20, first=lambda: arrived.append(time.monotonic())))
-        first = Process(clinic, AS_OF)
+        first = start(clinic, AS_OF)
         while not arrived:
             time.sleep(0.02)
-        code, stdout, stderr = Process(clinic, AS_OF).end()
+        code, stdout, stderr = start(clinic, AS_OF).end()
         assert (code, '"reason":"busy"' in stdout.replace(" ", "")) == (1, True), stderr
         first.kill()
         assert clinic.run()["written"] == 3

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cm_service.db import care
 from cm_service.db.engine import Database
 from cm_service.settings import Settings
+from tests.real.program import Running
 
 AS_OF = "2026-11-20T20:00:00-05:00"  # the moment at which the data of tests/data/synthea end
 ZONE = "America/Detroit"
@@ -37,12 +35,10 @@ class Home:
     def run(self, *arguments: str) -> Said:
         """cm-service with these arguments, and with no setting of whoever runs the tests."""
         own = {"CM_DATA_DIR": str(self.folder), "CM_DATABASE_URL": self.database_url, **self.settings}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CM_")}
-        program = [sys.executable, "-c", "from cm_service.cli import main; main()", *arguments]
-        done = subprocess.run(program, env=kept | own, capture_output=True, text=True, timeout=300)
+        done = Running(list(arguments), own).end()
         last = done.stdout.splitlines()[-1:]
         answer = json.loads(last[0]) if last and last[0].startswith("{") else {}
-        return Said(done.returncode, answer, done.stdout, done.stderr)
+        return Said(done.exit, answer, done.stdout, done.stderr)
 
     def add(self, base_url: str, *options: str) -> None:
         """Registers the EMR `clinic`."""
