@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,6 +20,11 @@ class Settings(BaseSettings):
         "https://cm-service.example", description="base of our identifier systems; stored at the first run"
     )
     public_url: str = Field("http://127.0.0.1:8000", description="URL under which people reach `serve`")
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="keys that encrypt what the store must not hold in clear, separated by commas, the "
+        "newest first; empty means one made in CM_DATA_DIR/keys",
+    )
     read_concurrency: int = Field(4, ge=1, le=32, description="parallel reads per EMR")
     read_timeout_seconds: float = Field(60.0, gt=0, description="one HTTP read")
     read_attempts: int = Field(4, ge=1, le=10, description="tries of one read before it counts as failed")

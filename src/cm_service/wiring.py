@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from cm_service.db import connections
 from cm_service.db.engine import Database
+from cm_service.db.sealed import Sealer, key_in_file
 from cm_service.errors import BadInput, Misconfigured
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
@@ -69,6 +70,15 @@ def open_database(settings: Settings) -> Database:
         with opened.write() as connection:
             connections.fix_identifier_base(connection, settings.identifier_base)
     return opened
+
+
+def sealer(settings: Settings) -> Sealer:
+    """Encrypts what the store must not hold in clear. Raises Misconfigured."""
+    given = [key.strip() for key in settings.secret_key.get_secret_value().split(",") if key.strip()]
+    try:
+        return Sealer(given or [key_in_file(settings.data_dir / "keys" / "store.key")])
+    except OSError as error:
+        raise Misconfigured(f"the key of the store cannot be kept ({type(error).__name__})") from None
 
 
 @contextmanager
