@@ -8,10 +8,11 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
 from cm_service.cli import app
-from cm_service.db.engine import Database
+from cm_service.db.engine import MIGRATIONS, Database
 from cm_service.db.tables import Base
 from cm_service.rules.registry import RULES
 from cm_service.settings import Settings
@@ -66,6 +67,13 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database: Dat
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         drift = compare_metadata(context, Base.metadata)
     assert [change for change in drift if not _is_alembics_own(change)] == []
+
+
+def test_the_migrations_are_one_road_from_one_beginning_to_one_head() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert (len(scripts.get_bases()), len(scripts.get_heads())) == (1, 1)
+    steps = [script.down_revision for script in scripts.walk_revisions()]
+    assert len(steps) == len(set(steps)) == len(list(MIGRATIONS.glob("versions/*.py")))
 
 
 def _is_alembics_own(change: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from cm_service.errors import Busy, Misconfigured
 
 # PostgreSQL takes a moment to see that a client was killed; whoever is started again at once waits so long.
 _UNTIL_THE_DEAD_ARE_GONE = 1.0
+_BESIDE = ("-wal", "-shm")  # what SQLite keeps beside its file
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 
 
@@ -84,7 +86,7 @@ class Database:
     def migrate(self) -> str:
         """Bring the schema to the newest revision and return its id."""
         if self.is_sqlite and self.engine.url.database:
-            Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(Path(self.engine.url.database))
         with self.engine.begin() as connection:
             if not self.is_sqlite:  # there, BEGIN IMMEDIATE lets one go after the other
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key("migrate")})
@@ -99,6 +101,16 @@ class Database:
                 found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
         if found != newest_revision():
             raise Misconfigured("the database schema is not current: run `cm-service migrate`")
+
+
+def _make_private(path: Path) -> None:
+    """The database file for nobody but us, before SQLite would make it for everybody; its -wal and -shm
+    get the mode that it has. One of an older version is closed to others, too."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for file in (path, *(path.with_name(path.name + end) for end in _BESIDE)):
+        if file.exists() and file.stat().st_mode & 0o077 and file.stat().st_uid == os.geteuid():
+            file.chmod(0o600)
 
 
 def _key(name: str) -> int:

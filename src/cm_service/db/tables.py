@@ -101,7 +101,7 @@ class Reject(Base):
     __tablename__ = "reject"
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(sa.ForeignKey("run.id", ondelete="CASCADE"), index=True)
-    file: Mapped[str]
+    file: Mapped[str] = mapped_column(sa.Text)  # as long as a path may be
     line: Mapped[int]
     type: Mapped[str]
     patient_id: Mapped[str | None]
@@ -201,9 +201,6 @@ class Intent(Base):
         sa.UniqueConstraint("emr", "system", "value"),
         sa.Index("ix_intent_patient", "emr", "patient_id"),
     )
-
-
-OPEN_STATES = ("pending", "sending", "written", "refused", "unknown", "conflict", "parked")
 
 
 class Placement(Base):

@@ -121,5 +121,7 @@ def _problems(
     for kind in OUR_KINDS:
         if count := reconciled[f"missing {kind}"]:
             yield f"{count} {kind} resources that we wrote are missing: too many for people's doing"
+        if count := reconciled[f"doubtful {kind}"]:
+            yield f"{count} {kind} of ours missing in the search, and the EMR did not say what became of them"
     if delivery is not None and delivery.stopped_by:
         yield f"writing stopped: {delivery.stopped_by}"

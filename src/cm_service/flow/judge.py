@@ -33,7 +33,8 @@ Planner = Callable[[PatientView, list[Decision], list[Known]], list[Change]]
 
 
 class Night(NamedTuple):
-    """What judging needs to know of the night. `store` False is a dry run: nothing is kept."""
+    """What judging needs to know of the night. `planned_for` are the settings that `planner` goes by;
+    `store` False is a dry run: nothing is kept."""
 
     emr: str
     as_of: dt.datetime
@@ -42,12 +43,14 @@ class Night(NamedTuple):
     unread: frozenset[str]
     refused: frozenset[str]
     planner: Planner
+    planned_for: tuple[str, ...] = ()
     store: bool = True
     progress: Callable[[str], None] = lambda _text: None
 
     @property
     def evaluated_by(self) -> str:
-        """Rules, code sets, parameters, zone and unread types: another set makes everybody due."""
+        """Rules, code sets, parameters, zone, unread types and what planning goes by: another set makes
+        everybody due."""
         text = [
             registry.fingerprint(),
             repr(self.parameters),
@@ -55,6 +58,7 @@ class Night(NamedTuple):
             *sorted(self.unread),
             "refused",
             *sorted(self.refused),
+            repr(self.planned_for),
         ]
         return sha256("\n".join(text).encode()).hexdigest()[:16]
 

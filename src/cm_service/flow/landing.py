@@ -113,6 +113,8 @@ def save_manifest(folder: Path, report: PullReport) -> None:
 
 def prune(emr_folder: Path, *, keep: int) -> int:
     """Delete all but the newest runs of one EMR; returns how many went."""
+    if not emr_folder.is_dir():
+        return 0
     runs = sorted(
         (run for run in emr_folder.iterdir() if run.is_dir()), key=lambda run: run.stat().st_mtime_ns
     )

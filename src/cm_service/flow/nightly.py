@@ -107,19 +107,17 @@ async def _read(
     # The moment in the name, because a new store counts its runs from 1 beside old folders.
     name = f"{tools.clock():%Y%m%dT%H%M%S%f}-{run_id}"
     folder = landing.run_folder(tools.settings.data_dir, emr.slug, name)
-    report = await pull.pull(
-        client,
-        pull.Source(
-            slug=emr.slug,
-            concept_map=concept_map,
-            named=tuple(filter(None, (emr.practice, emr.owner))),
-        ),
-        folder,
-        progress=lambda item: tell(f"{item.type}: {item.resources} read"),
+    asked = pull.Source(
+        slug=emr.slug, concept_map=concept_map, named=tuple(filter(None, (emr.practice, emr.owner)))
     )
+    try:
+        report = await pull.pull(
+            client, asked, folder, progress=lambda item: tell(f"{item.type}: {item.resources} read")
+        )
+    finally:  # an EMR that fails night after night must not fill the disk
+        landing.prune(folder.parent, keep=tools.settings.keep_landing_runs)
     with tools.database.write() as connection:
         passport.note_pull(connection, report, now=options.as_of)
-    landing.prune(folder.parent, keep=tools.settings.keep_landing_runs)
     return from_pull(report, folder, base_url=emr.base_url, concept_map=concept_map, max_line_bytes=limit)
 
 
@@ -173,6 +171,7 @@ def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: 
         unread=source.unread,
         refused=source.refused,
         planner=planner,
+        planned_for=(emr.write_mode, emr.practice or "", emr.owner or ""),
         store=_may_write(emr, options),
         progress=tell,
     )

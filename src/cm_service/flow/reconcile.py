@@ -27,6 +27,7 @@ from cm_service.flow.vanished import too_many
 
 KINDS = ("CarePlan", "Goal", "Task")
 CHUNK = 100
+_THERE, _GONE, _UNCLEAR = "there", "gone", "unclear"
 _MINTED = re.compile(r"[A-Z2-7]{32}")  # as identifier_value() makes them
 
 
@@ -146,7 +147,8 @@ async def note_deleted(
 ) -> Counter[str]:
     """What the ledger knows as written, and was not seen although its type (`complete`) was read to
     the last page, is asked for by id: only 404 and 410 mean that somebody deleted it (a lost scope
-    or a filtered search must not). Of a type of which too much is missing for people's doing: nothing."""
+    or a filtered search must not). Of a type of which too much is missing for people's doing: nothing.
+    Counts `deleted`, `missing KIND` (too many) and `doubtful KIND` (asked for, and nobody knows)."""
     with db.read() as connection:
         rows = ledger.outline(connection, on.emr)
     there = [row for row in rows if row.kind in complete and row.reference and not row.deleted]
@@ -154,23 +156,29 @@ async def note_deleted(
     lost = Counter(row.kind for row in there if row.reference not in seen)
     doubtful = {kind for kind, count in lost.items() if too_many(count, held[kind])}
     missing = [row for row in there if row.reference not in seen and row.kind not in doubtful]
-    deleted = [row for row in missing if await _is_deleted(client, row)]
+    fates = [(row, await _fate(client, row)) for row in missing]
+    deleted = [row for row, fate in fates if fate == _GONE]
     gone = {"deleted": True, "state": "written", "reason": "somebody deleted it in the EMR"}
     with db.write() as connection:
         for row in deleted:
             ledger.move(connection, row.placement_id, now=on.now, **gone)
         care.mark_due(connection, on.emr, {row.patient_id for row in deleted})
-    return Counter(deleted=len(deleted)) + Counter({f"missing {kind}": lost[kind] for kind in doubtful})
+    unclear = Counter(f"doubtful {row.kind}" for row, fate in fates if fate == _UNCLEAR)
+    return (
+        Counter(deleted=len(deleted))
+        + Counter({f"missing {kind}": lost[kind] for kind in doubtful})
+        + unclear
+    )
 
 
-async def _is_deleted(client: FhirClient, row: Any) -> bool:
+async def _fate(client: FhirClient, row: Any) -> str:
+    """There, gone, or unclear: nobody knows, the run says so, and the next night asks again."""
     try:
         await client.read(row.kind, row.reference.partition("/")[2])
-    except EmrRefused as refusal:
-        return refusal.status in (404, 410)
-    except EmrError:
-        return False  # nobody knows: the next night asks again
-    return False
+    except EmrError as error:
+        gone = isinstance(error, EmrRefused) and error.status in (404, 410)
+        return _GONE if gone else _UNCLEAR
+    return _THERE
 
 
 def _reference(resource: Json) -> str:
