@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     max_line_bytes: int = Field(20_000_000, ge=1000, description="a longer NDJSON line is quarantined")
     profile_dir: str = Field("", description="folder with vendor profiles of your own, beside ours")
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
+    api_calls_per_minute: int = Field(600, ge=1, description="calls of one API client, per process")
+    api_longest_body: int = Field(5_000_000, ge=1000, description="bytes of one request to the API")
+    jwks_private_hosts: str = Field(
+        "", description="hosts of clients' key sets that may stand in a private network, with commas"
+    )
     log_level: str = Field(
         "WARNING",
         pattern="(?i)^(debug|info|warning|error|critical)$",

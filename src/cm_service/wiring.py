@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import httpx
 import sqlalchemy as sa
 
 from cm_service.db import connections
@@ -79,6 +80,26 @@ def sealer(settings: Settings) -> Sealer:
         return Sealer(given or [key_in_file(settings.data_dir / "keys" / "store.key")])
     except OSError as error:
         raise Misconfigured(f"the key of the store cannot be kept ({type(error).__name__})") from None
+
+
+def both_stores(settings: Settings) -> tuple[Database, Database]:
+    """The practice's store, and that of the machine doors: on SQLite a file beside it, because the
+    night's writer must not make a chart or a token wait; on PostgreSQL the same. Raises Misconfigured."""
+    store = open_database(settings)
+    if not store.is_sqlite or not store.engine.url.database:
+        return store, store
+    place = Path(store.engine.url.database)
+    with _clear_words():
+        doors = Database(
+            f"sqlite:///{place.with_name(f'{place.stem}-doors.sqlite3')}", lock_dir=store.lock_dir
+        )
+        doors.migrate()
+    return store, doors
+
+
+def outside_client() -> httpx.AsyncClient:
+    """For what is no EMR, such as the key sets of registered clients: no proxy, no redirect, no cookie."""
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=5.0)
 
 
 @contextmanager

@@ -1,16 +1,21 @@
-"""The web application: health and its own description."""
+"""The web application: what is public, what a token opens, and how errors look."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI
 
-from cm_service import __version__
-from cm_service.api import operations
-from cm_service.db.engine import Database
+from cm_service import __version__, wiring
+from cm_service.api import operations, problems
+from cm_service.api.doorway import Doorway
+from cm_service.api.security import token_endpoint
+from cm_service.api.security.gate import Gate
+from cm_service.api.security.jwks_http import JwksHttp
+from cm_service.api.security.key_source import KeySource
+from cm_service.settings import Settings
 
 
-def create_app(database: Database | None = None) -> FastAPI:
-    """`database` may be left out where only the OpenAPI document is wanted."""
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Without settings only the OpenAPI document can be had. Raises Misconfigured."""
     app = FastAPI(
         title="cm-service",
         version=__version__,
@@ -18,6 +23,32 @@ def create_app(database: Database | None = None) -> FastAPI:
         docs_url=None,  # the interactive pages load scripts from a foreign host
         redoc_url=None,
     )
-    app.state.database = database
-    app.include_router(operations.router)
+    problems.install(app)
+    for router in (operations.router, token_endpoint.router):
+        app.include_router(router)
+    if settings is not None:
+        app.state.doorway = _doorway(settings)
+        app.add_middleware(
+            Gate,
+            doorway=lambda: app.state.doorway,
+            calls_per_minute=settings.api_calls_per_minute,
+            longest_body=settings.api_longest_body,
+        )
     return app
+
+
+def from_environment() -> FastAPI:
+    """For uvicorn's workers, each of which builds its own."""
+    return create_app(Settings())
+
+
+def _doorway(settings: Settings) -> Doorway:
+    store, database = wiring.both_stores(settings)
+    private = frozenset(filter(None, (host.strip() for host in settings.jwks_private_hosts.split(","))))
+    return Doorway(
+        store=store,
+        database=database,
+        clock=wiring.now,
+        keys=KeySource(JwksHttp(wiring.outside_client, private_hosts=private), wiring.now),
+        public_url=settings.public_url.rstrip("/"),
+    )

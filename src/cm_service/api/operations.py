@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from cm_service.db.engine import Database
+from cm_service.api.doorway import doorway
 from cm_service.errors import CmError
 
 router = APIRouter(tags=["operations"])
@@ -27,9 +27,10 @@ def healthz() -> Health:
     "/readyz", summary="The store answers and its schema is current", responses={503: {"model": Health}}
 )
 def readyz(request: Request, response: Response) -> Health:
-    database: Database = request.app.state.database
+    door = doorway(request)
     try:
-        database.require_current()
+        door.store.require_current()
+        door.database.require_current()
     except (CmError, SQLAlchemyError):
         response.status_code = 503
         return Health(status="unavailable")

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from cm_service import logs
-from cm_service.cli import demo, emr, evaluate, ledger, service, sync
+from cm_service.cli import clients, demo, emr, evaluate, ledger, service, sync
 from cm_service.cli.output import USAGE, people
 from cm_service.settings import Settings
 
@@ -39,6 +39,7 @@ app.command()(evaluate.evaluate)
 app.add_typer(emr.app, name="emr")
 app.add_typer(sync.app, name="sync")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(clients.app, name="clients")
 service.register(app)
 
 

@@ -13,7 +13,7 @@ import uvicorn
 from cm_service import __version__, wiring
 from cm_service.api.app import create_app
 from cm_service.cli.output import FAILED, emit, errors_become_exits, people
-from cm_service.errors import CmError
+from cm_service.errors import BadInput, CmError
 from cm_service.rules import registry
 from cm_service.sandbox import panel as panels
 from cm_service.sandbox import server as sandboxes
@@ -32,12 +32,21 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; more than 1 needs PostgreSQL.")] = 1,
 ) -> None:
-    """Serve HTTP: health and the OpenAPI document."""
-    settings = Settings()
+    """Serve HTTP: the REST API, its token endpoint, health and the OpenAPI document."""
     with errors_become_exits(as_json=False):
-        database = wiring.open_database(settings)
-    uvicorn.run(create_app(database), host=host, port=port, access_log=False, server_header=False)
+        if wiring.open_database(Settings()).is_sqlite and workers > 1:
+            raise BadInput("--workers above 1 needs PostgreSQL (CM_DATABASE_URL): SQLite has one writer")
+    uvicorn.run(
+        "cm_service.api.app:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,  # paths name patients
+        server_header=False,
+    )
 
 
 def sandbox(

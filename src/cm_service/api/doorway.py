@@ -1,0 +1,44 @@
+"""What the doors of one process share: the two stores, the clock, the keys, the public address."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+
+from cm_service.api.security.key_source import KeySource
+from cm_service.api.security.signed import Claims
+from cm_service.db import doors
+from cm_service.db.engine import Database
+
+TOKEN_LIFE = dt.timedelta(seconds=300)  # SMART: a backend service's token should not live longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doorway:
+    """`store` holds the practice, `database` the doors' own tables (on PostgreSQL the same)."""
+
+    store: Database
+    database: Database
+    clock: Callable[[], dt.datetime]
+    keys: KeySource
+    public_url: str  # without a slash at its end
+    token_life: dt.timedelta = TOKEN_LIFE
+
+    def client(self, client_id: str) -> Any | None:
+        with self.database.read() as connection:
+            return doors.client(connection, client_id)
+
+    def use_once(self, claims: Claims) -> bool:
+        """Has nobody used this signed token before? Committed before anything is answered."""
+        return doors.use_once(
+            self.database, issuer=claims.issuer, jti=claims.jti, expires_at=claims.expires_at
+        )
+
+
+def doorway(request: Request) -> Doorway:
+    found: Doorway = request.app.state.doorway
+    return found
