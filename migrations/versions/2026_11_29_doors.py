@@ -7,8 +7,8 @@ from alembic import op
 
 from cm_service.db.tables import UtcDateTime
 
-revision = "2026_11_28_doors"
-down_revision = "2026_11_27_sent"
+revision = "2026_11_29_doors"
+down_revision = "2026_11_28_reject_file"
 branch_labels = None
 depends_on = None
 
