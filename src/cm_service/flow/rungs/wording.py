@@ -1,0 +1,170 @@
+"""What a note, form or message says: plain text for a nurse, one fact a line.
+
+The second line carries our business identifier and the version, because many EMRs drop identifiers:
+by it a resource is recognised again, and a newer version says there which older one it supersedes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from cm_service.errors import InvalidResource
+from cm_service.flow.ours import Json, is_closed
+from cm_service.flow.plans.board import WITHDRAWN
+from cm_service.flow.plans.inputs import inputs_of
+
+SHORTENED = "(shortened: the rest is on the care management page)"
+_WHY = "Why:"
+_SUPERSEDES = "Supersedes version"
+_INPUTS = {
+    "regulatory-due": "Due by regulation",
+    "regulatory-due-moderate": "Due by regulation, moderate complexity",
+    "visit-due": "Visit due",
+    "event-date": "Date of the event",
+    "target": "Target",
+    "groups": "Conditions",
+    "cause": "Cause",
+    "checklist": "To be covered",
+    "evidence": "Found",
+    "supporting-evidence": "Also found",
+}
+_DAY = 10  # characters of a date
+
+
+class Previous(NamedTuple):
+    """The version that a newer one supersedes: its number, its day and where it is."""
+
+    number: int
+    day: str
+    reference: str
+
+
+class Page(NamedTuple):
+    """One thing of ours in words. `core` is what a nurse needs to know: a new version is written when
+    that changes; `why` rides along with the next one."""
+
+    title: str
+    core: tuple[str, ...]
+    why: tuple[str, ...] = ()
+
+
+def page_of(wanted: Json, *, goals: Sequence[Json] = (), why: Sequence[str] = ()) -> Page:
+    """`wanted` is a Task, CarePlan or Goal; `goals` travel inside their plan, `why` are the texts of
+    the plan's Tasks."""
+    kind = wanted["resourceType"]
+    if is_closed(wanted):
+        return Page(f"WITHDRAWN: {_title(wanted)}", (_withdrawal(wanted), "Nothing is to be done any more."))
+    if kind == "Task":
+        return Page(_title(wanted), tuple(_task(wanted)))
+    if kind == "Goal":
+        return Page(_title(wanted), (_goal(wanted),))
+    return Page(_title(wanted), tuple(_plan(wanted, goals)), tuple(why))
+
+
+def text_of(
+    page: Page, *, system: str, value: str, number: int, previous: Previous | None, limit: int | None = None
+) -> str:
+    """The whole text, at most `limit` characters: lines go from the end, the head never.
+    Raises InvalidResource where not even the head fits."""
+    head = [page.title, identifier_line(system, value, number)]
+    if previous is not None:
+        where = f" ({previous.reference})" if previous.reference else ""
+        head.append(f"{_SUPERSEDES} {previous.number} of {previous.day}{where}")
+    why = (_WHY, *(f"- {each}" for each in page.why)) if page.why else ()
+    return _fitted(head, [*page.core, *why], limit)
+
+
+def identifier_line(system: str, value: str, number: int) -> str:
+    return f"cm-service id {system}|{value} version {number}"
+
+
+def version_in(text: str, system: str, value: str) -> int | None:
+    """The version of this thing of ours that the text is, None if it is another's."""
+    mine = re.escape(f"{system}|{value}")
+    line = re.search(rf"^cm-service id {mine} version (\d+)\s*$", text, re.MULTILINE)
+    return int(line[1]) if line else None
+
+
+def core_in(text: str) -> list[str]:
+    """Title and core of a text: what must be equal for no new version to be needed."""
+    lines = text.splitlines()
+    end = lines.index(_WHY) if _WHY in lines else len(lines)
+    return [each for each in lines[:end] if each and not each.startswith(("cm-service id ", _SUPERSEDES))]
+
+
+def _fitted(head: list[str], body: list[str], limit: int | None) -> str:
+    text = "\n".join([*head, "", *body])
+    if limit is None or len(text) <= limit:
+        return text
+    while body:
+        body = body[:-1]
+        text = "\n".join([*head, "", *body, SHORTENED])
+        if len(text) <= limit:
+            return text
+    raise InvalidResource("not even the heading fits into what this EMR takes as a note")
+
+
+def _title(wanted: Json) -> str:
+    kind = wanted["resourceType"]
+    if kind == "Task":
+        return f"Care management task: {(wanted.get('code') or {}).get('text') or 'task'}"
+    if kind == "CarePlan":
+        return str(wanted.get("title") or "Care management plan")
+    return "Care management goal"
+
+
+def _withdrawal(wanted: Json) -> str:
+    """The reason as planning gave it."""
+    reason = wanted.get("statusReason")
+    notes = [str(note.get("text", "")) for note in wanted.get("note") or ()]
+    said = reason.get("text") if isinstance(reason, dict) else reason or (notes[-1] if notes else "")
+    return f"Reason: {str(said or wanted.get('status') or 'no longer needed').removeprefix(WITHDRAWN)}"
+
+
+def _task(task: Json) -> Iterator[str]:
+    yield str(task.get("description") or "")
+    yield f"Status: {task.get('status')}"
+    yield f"Priority: {task.get('priority') or 'routine'}"
+    if due := ((task.get("restriction") or {}).get("period") or {}).get("end"):
+        yield f"Due: {_day(due)}"
+    for performer in task.get("performerType") or ():
+        yield f"For: {performer.get('text')}"
+    for code, words in _INPUTS.items():
+        values = list(dict.fromkeys(_value(each) for each in inputs_of(task, code)))
+        if kept := [each for each in values if each]:
+            yield f"{words}: {'; '.join(kept)}"
+
+
+def _plan(plan: Json, goals: Sequence[Json]) -> Iterator[str]:
+    yield f"Status: {'proposed' if plan.get('status') == 'draft' else plan.get('status')}"
+    period = plan.get("period") or {}
+    until = f" to {_day(period['end'])}" if period.get("end") else ""
+    if period.get("start"):
+        yield f"Period: from {_day(period['start'])}{until}"
+    shown = [each for each in goals if not is_closed(each)]
+    if shown:
+        yield "Goals:"
+    yield from (f"- {_goal(each)}" for each in shown)
+
+
+def _goal(goal: Json) -> str:
+    text = str((goal.get("description") or {}).get("text") or "Goal")
+    due = next((each["dueDate"] for each in goal.get("target") or () if each.get("dueDate")), "")
+    return f"{text}{f', by {_day(due)}' if due else ''} ({goal.get('lifecycleStatus')})"
+
+
+def _value(value: Any) -> str:
+    """A typed input as text; an id means nothing to a reader, the type of the resource does."""
+    if isinstance(value, dict):
+        return " ".join(str(value[name]) for name in ("comparator", "value", "unit") if name in value)
+    text = str(value)
+    source = re.fullmatch(r"([A-Z][A-Za-z]+)/\S+?(?:: (.*))?", text)
+    if source:
+        return f"{source[1]} {source[2]}" if source[2] else ""
+    return _day(text) if re.match(r"\d{4}-\d\d-\d\dT", text) else text
+
+
+def _day(text: Any) -> str:
+    return str(text)[:_DAY]
