@@ -53,7 +53,7 @@ def test_every_command_has_help() -> None:
     for command in (
         *([name] for name in ("demo", "evaluate", "sync", "emr", "ledger", "serve", "sandbox")),
         *([name] for name in ("migrate", "doctor", "openapi", "panel")),
-        *(["emr", name] for name in ("add", "list", "set", "check")),
+        *(["emr", name] for name in ("add", "list", "set", "check", "remove")),
         ["sync", "status"],
         ["ledger", "list"],
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
 from cm_service.fhir.http import EmrHttp
 from cm_service.flow.nightly import Tools
 from cm_service.settings import Settings
+
+_ONE_TOKEN = re.compile(r"[!-~]+")  # what fits into a header
 
 
 def now() -> dt.datetime:
@@ -129,17 +132,23 @@ async def fhir_client(settings: Settings, emr: Any) -> AsyncIterator[FhirClient]
 def _credentials(emr: Any) -> Credentials:
     if emr.auth == "none":
         return NoCredentials()
-    return StaticBearer(_secret(emr.token_reference))
+    return StaticBearer(lambda: secret(emr.token_reference))
 
 
-def _secret(reference: str | None) -> str:
-    """A secret by reference (`env:NAME` or `file:PATH`); the store never holds the secret itself."""
+def secret(reference: str | None) -> str:
+    """A secret by reference (`env:NAME` or `file:PATH`); the store never holds the secret itself.
+    Raises Misconfigured, without the secret and without the path."""
     kind, _, place = (reference or "").partition(":")
-    if kind == "env" and os.environ.get(place):
-        return os.environ[place]
-    if kind == "file" and Path(place).is_file():
-        return Path(place).read_text().strip()
-    raise Misconfigured("the token of this EMR is not where `--token` says (env:NAME or file:PATH)")
+    try:
+        found = Path(place).read_text() if kind == "file" else os.environ.get(place, "")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path that can be none
+        kind = type(error).__name__
+        raise Misconfigured(f"the file with the token of this EMR cannot be read ({kind})") from None
+    if not found.strip():
+        raise Misconfigured("the token of this EMR is not where `token` says (env:NAME or file:PATH)")
+    if not _ONE_TOKEN.fullmatch(found.strip()):
+        raise Misconfigured("what `token` leads to is no token: it holds a space, a line's end or the like")
+    return found.strip()
 
 
 def night_tools(settings: Settings, database: Database) -> Tools:

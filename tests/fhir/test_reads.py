@@ -79,12 +79,9 @@ def test_1B_F43_a_503_with_retry_after_is_waited_for(emr: ScriptedEmr) -> None:
 
 
 def test_1B_F39_one_401_is_answered_with_renewed_credentials(emr: ScriptedEmr) -> None:
-    class Renewing(StaticBearer):
-        async def renew(self) -> None:
-            self._header = "Bearer fresh"
-
+    kept = iter(("stale", "fresh"))  # a file that somebody renews while a night runs
     emr.on("GET Observation", Reply(401), GOOD)
-    assert len(lines(emr, credentials=Renewing("stale"))) == 1
+    assert len(lines(emr, credentials=StaticBearer(lambda: next(kept)))) == 1
     assert [r.headers["authorization"] for r in emr.requests] == ["Bearer stale", "Bearer fresh"]
 
 

@@ -10,20 +10,21 @@ import typer
 from rich.table import Table
 
 from cm_service import wiring
+from cm_service.cli import connection_values as values
 from cm_service.cli import passport as passports
 from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, people
-from cm_service.db import connections
+from cm_service.db import care, connections
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
-from cm_service.flow import check, passport
+from cm_service.flow import check, landing, passport
 from cm_service.flow.connection import CONNECTION_SETTINGS, pair, parameters_of
+from cm_service.flow.nightly import lease_of
 from cm_service.settings import Settings
 
-app = typer.Typer(help="EMR connections: add, list, set, check.", no_args_is_help=True)
+app = typer.Typer(help="EMR connections: add, list, set, check, remove.", no_args_is_help=True)
 
 _SLUG = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_MAY_BE_NONE = ("practice", "owner", "profile", "test-patient")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
 
 
@@ -55,26 +56,19 @@ def add(
     with errors_become_exits(as_json):
         if not _SLUG.fullmatch(slug):
             raise BadInput("--slug takes letters, digits and, within, . _ -: it names folders and addresses")
-        _one_of("--auth", auth, ("none", "bearer"))
-        if auth == "bearer" and token is None:
-            raise BadInput("--auth bearer needs --token env:NAME or --token file:PATH")
-        if token is not None and not token.startswith(("env:", "file:")):
-            raise BadInput("--token says where the token is, env:NAME or file:PATH, not what it is")
+        given = {"base-url": base_url, "timezone": timezone, "auth": auth, "token": token or ""}
+        given |= {"practice": practice or "", "owner": owner or ""}
+        given |= {"write-mode": write_mode, "profile": profile or ""}
+        columns = values.columns_of(given.items())
+        values.check_auth(columns["auth"], columns["token_reference"])
         database = wiring.open_database(Settings())
         with database.write() as connection:
             connections.add_emr(
                 connection,
                 now=wiring.now(),
                 slug=slug,
-                base_url=_connection_value("base-url", base_url),
-                timezone=_connection_value("timezone", timezone),
-                auth=auth,
-                token_reference=token,
                 group_id=group,
-                practice=practice,
-                owner=owner,
-                write_mode=_connection_value("write-mode", write_mode),
-                profile=_connection_value("profile", profile or ""),
+                **columns,
                 settings={},
             )
         people.print(f"EMR {slug} added; next: cm-service emr check {slug}")
@@ -106,17 +100,19 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Change rule parameters (a1c.target=7.5) or connection settings (write-mode=auto, profile=epic,
-    test-patient=ID: the one patient whom questions to the EMR may be about). Nothing after = is none."""
+    token=file:PATH, test-patient=ID: the one patient whom questions to the EMR may be about). Nothing
+    after = is none."""
     with errors_become_exits(as_json):
         database = wiring.open_database(Settings())
         with database.write() as connection:
             row = connections.get_emr(connection, slug)
-            columns: dict[str, Any] = {"settings": dict(row.settings)}
-            for key, value in map(pair, pairs):
-                if key in CONNECTION_SETTINGS:
-                    columns[key.replace("-", "_")] = _connection_value(key, value)
-                else:
-                    columns["settings"][key] = value
+            given = dict(map(pair, pairs))
+            own = {key: value for key, value in given.items() if key not in CONNECTION_SETTINGS}
+            columns = values.columns_of(item for item in given.items() if item[0] not in own)
+            values.check_auth(
+                columns.get("auth", row.auth), columns.get("token_reference", row.token_reference)
+            )
+            columns["settings"] = {**row.settings, **own}
             parameters_of(columns["settings"])  # refuses an unknown key or a value out of range
             connections.update_emr(connection, slug, **columns)
         people.print(f"EMR {slug}: {len(pairs)} set; whoever it touches is judged again in the next sync")
@@ -124,20 +120,28 @@ def set_(
             emit({"slug": slug, "status": "complete", "settings": columns["settings"]})
 
 
-def _connection_value(key: str, value: str) -> str | None:
-    """The value as it is kept, None for none. Raises BadInput; a base URL is never quoted, since it may
-    hold a password."""
-    if key == "base-url":
-        if "@" in value.rpartition("://")[2].partition("/")[0]:
-            raise BadInput("a base URL may hold no user or password: use --auth and --token")
-        return value.rstrip("/")
-    if key == "timezone":
-        wiring.zone(value)
-    if key == "write-mode":
-        _one_of(key, value, ("propose", "auto", "dry-run"))
-    if key == "profile":
-        vendor.load(value, extra=Settings().extra_profiles)
-    return value if value or key not in _MAY_BE_NONE else None
+@app.command()
+def remove(
+    slug: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, forget all that is known of this EMR.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget an EMR: its connection, records, decisions, ledger and landing files. In the EMR itself
+    everything stays as it is, and is recognised when the EMR is added again."""
+    with errors_become_exits(as_json):
+        settings = Settings()
+        database = wiring.open_database(settings)
+        with database.read() as connection:
+            connections.get_emr(connection, slug)
+            patients = len(care.patients(connection, slug))
+        if not yes:
+            raise BadInput(f"this forgets what is known of {patients} patients of {slug}: say --yes")
+        with database.lease(lease_of(slug)), database.write() as connection:
+            connections.remove_emr(connection, slug)
+            landing.forget(settings.data_dir, slug)
+        people.print(f"EMR {slug} removed, with what was known of {patients} patients")
+        if as_json:
+            emit({"slug": slug, "status": "complete", "patients": patients})
 
 
 @app.command(name="check")
@@ -190,8 +194,3 @@ def _show(report: dict[str, Any]) -> None:
     passports.show(report["slug"], report["passport"])
     for warning in report["warnings"]:
         people.print(f"warning: {warning}", style="yellow", soft_wrap=True)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise BadInput(f"{name} takes one of {', '.join(allowed)}, not {value!r}")

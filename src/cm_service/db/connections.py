@@ -40,6 +40,12 @@ def list_emrs(connection: sa.Connection) -> list[Any]:
     return list(connection.execute(sa.select(Emr.__table__).order_by(Emr.slug)))
 
 
+def remove_emr(connection: sa.Connection, slug: str) -> None:
+    """The connection, and with it every row that carries its slug."""
+    get_emr(connection, slug)
+    connection.execute(sa.delete(Emr).where(Emr.slug == slug))
+
+
 def update_emr(connection: sa.Connection, slug: str, **columns: Any) -> None:
     get_emr(connection, slug)
     connection.execute(sa.update(Emr).where(Emr.slug == slug).values(**columns))

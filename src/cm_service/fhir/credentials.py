@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -34,18 +35,24 @@ class NoCredentials:
 
 
 class StaticBearer:
-    """A token that a person put into the environment or a file: what it grants was said to that person."""
+    """A token that a person put into the environment or a file: what it grants was said to that person.
+
+    `token` may be what fetches it, raising Misconfigured: called at the first request and after a 401,
+    so that a file that somebody renewed meanwhile is read again."""
 
     scope = None
 
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
+    def __init__(self, token: str | Callable[[], str]) -> None:
+        self._fetch = token if callable(token) else lambda: token
+        self._header: str | None = None
 
     async def authorization(self) -> str | None:
+        if self._header is None:
+            self._header = f"Bearer {self._fetch()}"
         return self._header
 
     async def renew(self) -> None:
-        return None
+        self._header = None
 
 
 def is_loopback(host: str) -> bool:

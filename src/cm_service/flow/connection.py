@@ -8,7 +8,10 @@ from cm_service.errors import BadInput
 from cm_service.rules.parameters import Parameters, with_settings
 
 CONNECTION_SETTINGS = frozenset(
-    {"base-url", "timezone", "practice", "owner", "write-mode", "profile", "test-patient"}
+    {
+        *("base-url", "timezone", "auth", "token", "practice", "owner"),
+        *("write-mode", "profile", "test-patient"),
+    }
 )
 MAP = "map:"
 

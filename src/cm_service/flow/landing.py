@@ -111,6 +111,13 @@ def save_manifest(folder: Path, report: PullReport) -> None:
         os.close(handle)
 
 
+def forget(data_dir: Path, emr: str) -> None:
+    """Delete every run of one EMR."""
+    folder = run_folder(data_dir, emr, "")
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
 def prune(emr_folder: Path, *, keep: int) -> int:
     """Delete all but the newest runs of one EMR; returns how many went."""
     if not emr_folder.is_dir():

@@ -57,8 +57,13 @@ class NightOptions(NamedTuple):
 def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[str, Any]:
     """One night for one EMR; returns the summary of the contract. Raises Busy, and whatever made the
     whole night impossible; holes and refusals make it partial and are named in the summary."""
-    with tools.database.lease(f"the sync of {slug}"):
+    with tools.database.lease(lease_of(slug)):
         return asyncio.run(_night(tools, slug, options, tell))
+
+
+def lease_of(slug: str) -> str:
+    """What whoever changes what is kept of this EMR must hold."""
+    return f"the sync of {slug}"
 
 
 async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[str, Any]:

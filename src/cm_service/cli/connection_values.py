@@ -1,0 +1,52 @@
+"""What people may say of an EMR connection, by `emr add` and `emr set`, and how it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cm_service import wiring
+from cm_service.errors import BadInput
+from cm_service.fhir import vendor
+from cm_service.settings import Settings
+
+WRITE_MODES = ("propose", "auto", "dry-run")
+AUTH = ("none", "bearer")
+_MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient")
+_COLUMN = {"token": "token_reference"}
+
+
+def columns_of(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Columns of `emr` for these (key, value), each looked at. Raises BadInput."""
+    return {_COLUMN.get(key, key.replace("-", "_")): _value(key, value) for key, value in given}
+
+
+def check_auth(auth: str, token: str | None) -> None:
+    """Do the two fit? Raises BadInput."""
+    if auth == "bearer" and token is None:
+        raise BadInput("auth bearer needs a token: env:NAME or file:PATH")
+
+
+def _value(key: str, value: str) -> str | None:
+    """The value as it is kept, None for none. Raises BadInput; a base URL is never quoted, since it may
+    hold a password."""
+    if key == "base-url":
+        if "@" in value.rpartition("://")[2].partition("/")[0]:
+            raise BadInput("a base URL may hold no user or password: use --auth and --token")
+        return value.rstrip("/")
+    if key == "timezone":
+        wiring.zone(value)
+    if key == "write-mode":
+        _one_of(key, value, WRITE_MODES)
+    if key == "auth":
+        _one_of(key, value, AUTH)
+    if key == "token" and value and not value.startswith(("env:", "file:")):
+        raise BadInput("token says where the token is, env:NAME or file:PATH, not what it is")
+    if key == "profile":
+        vendor.load(value, extra=Settings().extra_profiles)
+    return value if value or key not in _MAY_BE_NONE else None
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadInput(f"{name} takes one of {', '.join(allowed)}, not {value!r}")
