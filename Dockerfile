@@ -13,7 +13,7 @@ RUN python3 -m venv /opt/cm-service \
  && pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /opt/app/requirements-image.txt
 
 # Editable, because the migrations stand beside the package.
-COPY pyproject.toml README.md /opt/app/
+COPY pyproject.toml README.md LICENSE NOTICE /opt/app/
 COPY migrations /opt/app/migrations
 COPY src /opt/app/src
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable /opt/app \

@@ -38,6 +38,16 @@ def test_the_readme_lists_every_rule() -> None:
     assert [rule.id for rule in RULES if f"| {rule.id} |" not in README] == []
 
 
+def test_the_licence_is_there_and_the_notice_names_every_owner_of_code_sets() -> None:
+    licence, notice = ((ROOT / name).read_text() for name in ("LICENSE", "NOTICE"))
+    assert "Version 2.0, January 2004" in licence and "END OF TERMS AND CONDITIONS" in licence
+    owners = {"LOINC": "Regenstrief Institute", "SNOMED": "SNOMED International"}
+    for path in (ROOT / "src" / "cm_service" / "rules" / "data").glob("*.json"):
+        said = json.loads(path.read_text())["licence_notice"]
+        for name, owner in owners.items():
+            assert name not in said or (owner in said and owner in notice), path.name
+
+
 def test_the_readme_names_the_two_commands() -> None:
     assert "make demo" in README and "make test" in README
 

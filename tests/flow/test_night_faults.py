@@ -174,6 +174,7 @@ def test_a_refused_create_is_visible_with_the_emrs_words_and_blocks_nobody(
         network.fail("POST Goal", answers(status, "not in this clinic"))
         report = clinic.run()
         assert (report["refused"], report["written"], report["pending"]) == (1, 5, 0)
+        assert report["status"] == "complete", "nothing is left open by us; the refusal stays in the figures"
         (refused,) = clinic.rows(state="refused")
         assert "not in this clinic" in refused.reason
         assert clinic.run()["refused"] == 1
