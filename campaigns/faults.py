@@ -1,0 +1,102 @@
+"""`make faults COUNT= SEED=`: so many faults, in one process, without sockets and without waiting.
+
+The last line is one JSON object; `duplicates` and `lost` are counted from the EMR's store. Exit 1 if
+either is not 0, or if more than 1 % of the intents are unknown at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from campaigns import verdict, wants
+from campaigns.world import Shared, World
+from cm_service.db.engine import Database
+from cm_service.sandbox.personality import personality_named
+from cm_service.settings import Settings
+
+COUNT, SEED, WORKERS = 10_000, 1, 12
+FAULTS_A_WORLD, SHARE = 500, 0.4
+SEARCHABLE = ("generous", "hapi", "medplum")
+MOST_UNKNOWN = 0.01
+
+
+def campaign(shared: Shared, *, count: int, seed: int, names: tuple[str, ...]) -> Counter[str]:
+    """Figures of all worlds. Twelve of them are worked on at once, each with its own lease and delivery."""
+    figures: Counter[str] = Counter()
+
+    async def worker(worlds: Iterator[int]) -> None:
+        for number in worlds:
+            name = names[number % len(names)]
+            world = World(shared, f"{name}-{number}", personality_named(name), f"{seed}/{number}")
+            await world.live(min(FAULTS_A_WORLD, count - number * FAULTS_A_WORLD))
+            _add(figures, world)
+            world.end()
+
+    async def all_workers() -> None:
+        worlds = iter(range(-(-count // FAULTS_A_WORLD)))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(worker(worlds))
+
+    asyncio.run(all_workers())
+    return figures
+
+
+def _add(figures: Counter[str], world: World) -> None:
+    judged = verdict.judge(world)
+    figures.update(
+        faults=world.injected,
+        requests=world.plan.requests,
+        intents=judged.intents,
+        duplicates=judged.duplicates,
+        lost=judged.lost,
+        unknown=judged.unknown,
+        unsettled=judged.unsettled,
+        resolved=judged.resolved,
+        crashes=world.life.deaths,
+    )
+    figures.update(f"fault: {kind.value}" for kind in world.plan.counts.elements())
+    for why, place in judged.found:
+        print(f"{world.slug}: {why}: {place}", flush=True)
+
+
+def shared_by_all(folder: Path, database_url: str | None, *, share: float = SHARE) -> Shared:
+    """A store with its schema, empty of EMRs but for the one whose intents are the pattern."""
+    db = Database(database_url or f"sqlite:///{folder / 'faults.sqlite3'}", lock_dir=folder / "locks")
+    db.migrate()
+    settings = Settings(data_dir=folder, identifier_base=wants.BASE)
+    return Shared(db, settings, wants.templates(db, folder), share)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--database-url", help="an empty PostgreSQL database in place of SQLite")
+    parser.add_argument("--personality", action="append", help="may be given several times")
+    options = parser.parse_args()
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="cm-faults-") as folder:
+        shared = shared_by_all(Path(folder), options.database_url)
+        names = tuple(options.personality or SEARCHABLE)
+        figures = campaign(shared, count=options.count, seed=options.seed, names=names)
+        shared.db.engine.dispose()
+    for name, value in sorted(figures.items()):
+        print(f"{name}: {value}")
+    print(f"{figures['faults'] / (time.perf_counter() - began):.0f} faults a second")
+    told = ("faults", "intents", "duplicates", "lost", "unknown", "resolved")
+    print(json.dumps({name: figures[name] for name in told} | {"seed": options.seed}))
+    too_many = figures["unknown"] > MOST_UNKNOWN * figures["intents"]
+    sys.exit(1 if figures["duplicates"] or figures["lost"] or too_many else 0)
+
+
+if __name__ == "__main__":
+    main()

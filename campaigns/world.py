@@ -1,0 +1,222 @@
+"""One EMR connection of a campaign: the sandbox without a socket, rough nights, then calm ones.
+
+The nights run the product's own stages on what is ours: read, reconcile, deliver, learn. There is no
+waiting: every sleep moves this world's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import math
+import random
+from typing import Any, NamedTuple
+
+from campaigns import wants
+from campaigns.harm import FLAVOURS, KINDS, Clinicians, Crash, Life, LostAnswers, MortalDatabase
+from campaigns.wants import BASE, START, Columns, Minted
+from cm_service.db import connections, ledger
+from cm_service.db.engine import Database
+from cm_service.db.tables import Base, Emr
+from cm_service.errors import EmrError
+from cm_service.fhir import rawjson
+from cm_service.fhir.client import FhirClient
+from cm_service.fhir.credentials import NoCredentials
+from cm_service.fhir.http import EmrHttp
+from cm_service.flow import ours, passport
+from cm_service.flow.deliver import Delivery
+from cm_service.flow.ours import Json
+from cm_service.flow.reconcile import Connected, note_deleted, reconcile
+from cm_service.sandbox.declared import Personality
+from cm_service.sandbox.exchange import Incoming, Outgoing
+from cm_service.sandbox.faults import FaultPlan, Faults
+from cm_service.sandbox.front import front_door, seen_by_client
+from cm_service.sandbox.plan import FaultKind
+from cm_service.sandbox.store import Store
+from cm_service.sandbox.transport import InProcess
+from cm_service.settings import Settings
+
+COOLOFF_DAYS, CALM_NIGHTS = 180, 12
+
+
+class Shared(NamedTuple):
+    """What all worlds of a campaign have in common."""
+
+    db: Database
+    settings: Settings
+    templates: list[Columns]
+    share: float  # of the requests that meet a fault
+
+
+class World:
+    """`minted` is what the campaign wanted, remembered outside every ledger."""
+
+    def __init__(self, shared: Shared, slug: str, personality: Personality, seed: str) -> None:
+        self.shared, self.slug = shared, slug
+        self.rng = random.Random(seed)
+        self.now = START
+        self.store = Store(clock=lambda: self.now, new_id=self._new_id)
+        self.minted: list[Minted] = []
+        self.life = Life(random.Random(f"{seed}/life"), at_requests=0.01, at_transactions=0.004)
+        self.mortal = MortalDatabase(shared.db, self.life)
+        self.people = Clinicians(self.rng)
+        flavour = FLAVOURS[self.rng.randrange(len(FLAVOURS))]
+        self.plan = FaultPlan.seeded(f"{seed}/faults", share=shared.share, kinds=flavour)
+        self._door = front_door(self.store, personality)
+        self.faults = Faults(
+            self.plan, self._door, store=self.store, sleep=self.sleep, edit=self.people.edit
+        )
+        self.calm = False
+        self.lost_answers = LostAnswers(self.life.around(self._way))
+        self.transport = InProcess(seen_by_client(self.store, self.lost_answers))
+        self._own_edits = self._patients = 0
+        with shared.db.write() as connection:
+            wants.add_emr(connection, slug)
+        self.store.load(wants.surroundings())
+
+    def _new_id(self) -> str:
+        return f"{self.rng.getrandbits(64):016x}"
+
+    async def sleep(self, seconds: float) -> None:
+        """In steps of powers of two, so that the jitter of the client's waits changes no figure."""
+        self.now += dt.timedelta(seconds=2.0 ** round(math.log2(seconds)) if seconds > 0 else 0)
+        await asyncio.sleep(0)
+
+    async def _way(self, incoming: Incoming) -> Outgoing:
+        return await (self._door if self.calm else self.faults)(incoming)
+
+    @property
+    def injected(self) -> int:
+        """Faults that really happened: an edit planned for what was not there did not."""
+        planned = self.plan.counts[FaultKind.EDITED] + self.plan.counts[FaultKind.DELETED]
+        done = len(self.store.written(by="clinician")) - self._own_edits
+        return self.plan.faults - planned + done + self.life.deaths
+
+    # --- the campaign
+
+    async def live(self, quota: int) -> None:
+        """Rough nights until so many faults have happened, then calm ones until nothing moves."""
+        while self.injected < quota:
+            self._people_and_findings()
+            await self._night_with_deaths()
+            self.now += dt.timedelta(minutes=self.rng.choice((2, 30, 600)))
+        await self.faults.settle()
+        self.calm = self.life.immortal = True
+        before: list[Any] = []
+        for _ in range(CALM_NIGHTS):
+            self.now += dt.timedelta(hours=1)
+            await self.night()
+            now = self._standing()
+            if now == before:
+                return
+            before = now
+
+    def _standing(self) -> list[Any]:
+        return [(row.id, row.state, row.reference, row.version) for row in self.rows()]
+
+    def rows(self) -> list[Any]:
+        with self.shared.db.read() as connection:
+            return ledger.listed(connection, emr=self.slug)
+
+    def end(self) -> None:
+        """Nothing of this world stays in the store that others share."""
+        with self.shared.db.write() as connection:
+            for table in reversed(Base.metadata.sorted_tables):
+                if "emr" in table.c and table.name != Emr.__tablename__:
+                    connection.execute(table.delete().where(table.c.emr == self.slug))
+            connection.execute(Emr.__table__.delete().where(Emr.slug == self.slug))
+
+    def _people_and_findings(self) -> None:
+        """What happens between two nights: new patients, other findings, withdrawals, clinicians."""
+        if self._patients < 12:
+            self._arrive(self.rng.randint(1, 3))
+        with self.shared.db.write() as connection:
+            for row in ledger.listed(connection, emr=self.slug):
+                self._find_out(connection, row)
+        for kind in KINDS:
+            for version in self.store.live(kind):
+                self._see_a_clinician(kind, version.id)
+
+    def _arrive(self, count: int) -> None:
+        with self.shared.db.write() as connection:
+            for _ in range(count):
+                self._patients += 1
+                who = f"p{self._patients}"
+                self.store.load([{"resourceType": "Patient", "id": who, "active": True}])
+                self.minted += wants.mint(connection, self.slug, who, self.shared.templates, now=self.now)
+
+    def _find_out(self, connection: Any, row: Any) -> None:
+        chance = self.rng.random()
+        if row.deleted or chance > 0.3:
+            return
+        wanted = rawjson.loads(row.wanted.encode())
+        if ours.is_closed(wanted):
+            return  # as planning leaves alone what it has taken back
+        number = self.rng.randrange(1_000_000)
+        changed = wants.withdrawn(wanted) if chance < 0.02 else wants.another(wanted, self.rng, number)
+        wants.want(connection, row, changed, now=self.now)
+
+    def _see_a_clinician(self, kind: str, id_: str) -> None:
+        chance = self.rng.random()
+        if chance < 0.002:
+            self.store.clinician_delete(kind, id_)
+        elif chance < 0.04:
+            self.store.clinician_edit(kind, id_, self.people.edit())
+        else:
+            return
+        self._own_edits += 1
+
+    # --- a night, as flow.nightly has it
+
+    async def _night_with_deaths(self) -> None:
+        try:
+            await self.night()
+        except Crash:
+            self.now += dt.timedelta(seconds=self.rng.choice((1, 60, 900)))
+
+    async def night(self) -> None:
+        db, shared = self.mortal, self.shared
+        with shared.db.lease(f"the sync of {self.slug}"):
+            with shared.db.read() as connection:
+                emr = connections.get_emr(connection, self.slug)
+            with db.write() as connection:
+                ledger.sending_becomes_unknown(connection, self.slug, now=self.now)
+            http = EmrHttp(emr.base_url, NoCredentials(), sleep=self.sleep, transport=self.transport)
+            async with http:
+                client = FhirClient(http)
+                exam = passport.examination(shared.settings, db, client, emr, now=self.now)
+                await self._reconcile(client)
+                delivery = Delivery(
+                    db=db,
+                    client=client,
+                    emr=self.slug,
+                    now=self.now,
+                    examination=exam,
+                    progress=lambda _text: None,
+                    sleep=self.sleep,
+                )
+                await delivery.run(max_new=None)
+                await self._learn(exam, delivery)
+
+    async def _reconcile(self, client: FhirClient) -> None:
+        read: list[Json] = []
+        complete: set[str] = set()
+        for kind in KINDS:
+            try:
+                async for page in client.search(kind, [("_count", "200")]):
+                    read += map(rawjson.loads, page.resources)
+            except EmrError:
+                continue
+            complete.add(kind)
+        on = Connected(self.slug, BASE, COOLOFF_DAYS, self.now)
+        _, seen = reconcile(self.mortal, on, read)
+        await note_deleted(self.mortal, client, on, complete=frozenset(complete), seen=seen)
+
+    async def _learn(self, exam: passport.Examination, delivery: Delivery) -> None:
+        if delivery.stopped_by:
+            return
+        try:
+            await exam.fresh(delivery.fresh)
+            await exam.if_due(may_write=True)
+        except EmrError:
+            return
