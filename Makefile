@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench openapi foreign-emr lock clean
+.PHONY: demo test lint bench faults edits openapi foreign-emr lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -27,6 +27,13 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.night
+
+# Both end with one line of JSON; see docs/campaigns.md.
+faults: $(VENV)/.installed
+	$(BIN)/python -m campaigns.faults $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+edits: $(VENV)/.installed
+	$(BIN)/python -m campaigns.edits $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 openapi: $(VENV)/.installed
 	$(BIN)/cm-service openapi > openapi/cm_service.json

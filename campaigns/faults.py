@@ -72,7 +72,7 @@ def shared_by_all(folder: Path, database_url: str | None, *, share: float = SHAR
     """A store with its schema, empty of EMRs but for the one whose intents are the pattern."""
     db = Database(database_url or f"sqlite:///{folder / 'faults.sqlite3'}", lock_dir=folder / "locks")
     db.migrate()
-    settings = Settings(data_dir=folder, identifier_base=wants.BASE)
+    settings = Settings(data_dir=folder, identifier_base=wants.BASE, profile_dir=str(folder))
     return Shared(db, settings, wants.templates(db, folder), share)
 
 

@@ -47,7 +47,7 @@ class Minted(NamedTuple):
     value: str
 
 
-def add_emr(connection: sa.Connection, slug: str) -> None:
+def add_emr(connection: sa.Connection, slug: str, *, profile: str | None = None) -> None:
     """An EMR connection of the sandbox without a socket."""
     connections.add_emr(
         connection,
@@ -62,6 +62,7 @@ def add_emr(connection: sa.Connection, slug: str) -> None:
         owner=None,
         write_mode="propose",
         settings={},
+        profile=profile,
     )
 
 

@@ -12,12 +12,14 @@ import math
 import random
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from campaigns import wants
 from campaigns.harm import FLAVOURS, KINDS, Clinicians, Crash, Life, LostAnswers, MortalDatabase
 from campaigns.wants import BASE, START, Columns, Minted
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
-from cm_service.db.tables import Base, Emr
+from cm_service.db.tables import DecisionRow, Intent, PassportChange, PassportFact, PassportVerb
 from cm_service.errors import EmrError
 from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
@@ -36,7 +38,7 @@ from cm_service.sandbox.store import Store
 from cm_service.sandbox.transport import InProcess
 from cm_service.settings import Settings
 
-COOLOFF_DAYS, CALM_NIGHTS = 180, 12
+COOLOFF_DAYS, CALM_NIGHTS, MOST_PATIENTS = 180, 12, 12
 
 
 class Shared(NamedTuple):
@@ -51,7 +53,9 @@ class Shared(NamedTuple):
 class World:
     """`minted` is what the campaign wanted, remembered outside every ledger."""
 
-    def __init__(self, shared: Shared, slug: str, personality: Personality, seed: str) -> None:
+    def __init__(
+        self, shared: Shared, slug: str, personality: Personality, seed: str, *, profile: str | None = None
+    ) -> None:
         self.shared, self.slug = shared, slug
         self.rng = random.Random(seed)
         self.now = START
@@ -63,15 +67,13 @@ class World:
         flavour = FLAVOURS[self.rng.randrange(len(FLAVOURS))]
         self.plan = FaultPlan.seeded(f"{seed}/faults", share=shared.share, kinds=flavour)
         self._door = front_door(self.store, personality)
-        self.faults = Faults(
-            self.plan, self._door, store=self.store, sleep=self.sleep, edit=self.people.edit
-        )
+        self.faults = Faults(self.plan, self._door, store=self.store, sleep=self.sleep, edit=self.people.edit)
         self.calm = False
         self.lost_answers = LostAnswers(self.life.around(self._way))
         self.transport = InProcess(seen_by_client(self.store, self.lost_answers))
         self._own_edits = self._patients = 0
         with shared.db.write() as connection:
-            wants.add_emr(connection, slug)
+            wants.add_emr(connection, slug, profile=profile)
         self.store.load(wants.surroundings())
 
     def _new_id(self) -> str:
@@ -92,15 +94,28 @@ class World:
         done = len(self.store.written(by="clinician")) - self._own_edits
         return self.plan.faults - planned + done + self.life.deaths
 
+    def moment(self) -> dt.timedelta:
+        return dt.timedelta(seconds=self.rng.choice((0.25, 2.0, 60.0)))
+
     # --- the campaign
 
     async def live(self, quota: int) -> None:
         """Rough nights until so many faults have happened, then calm ones until nothing moves."""
         while self.injected < quota:
-            self._people_and_findings()
+            if self._patients < MOST_PATIENTS:
+                self.arrive(self.rng.randint(1, 3))
+            self.find_out()
+            self._see_clinicians()
             await self._night_with_deaths()
-            self.now += dt.timedelta(minutes=self.rng.choice((2, 30, 600)))
+            self.now += self.pause()
         await self.faults.settle()
+        await self.calm_down()
+
+    def pause(self) -> dt.timedelta:
+        """From one start of the service to the next."""
+        return dt.timedelta(minutes=self.rng.choice((2, 30, 600)))
+
+    async def calm_down(self) -> None:
         self.calm = self.life.immortal = True
         before: list[Any] = []
         for _ in range(CALM_NIGHTS):
@@ -119,25 +134,13 @@ class World:
             return ledger.listed(connection, emr=self.slug)
 
     def end(self) -> None:
-        """Nothing of this world stays in the store that others share."""
+        """What grows goes out of the store that others share: a million faults leave it small."""
         with self.shared.db.write() as connection:
-            for table in reversed(Base.metadata.sorted_tables):
-                if "emr" in table.c and table.name != Emr.__tablename__:
-                    connection.execute(table.delete().where(table.c.emr == self.slug))
-            connection.execute(Emr.__table__.delete().where(Emr.slug == self.slug))
+            for table in (Intent, DecisionRow, PassportVerb, PassportFact, PassportChange):
+                connection.execute(sa.delete(table).where(table.emr == self.slug))
 
-    def _people_and_findings(self) -> None:
-        """What happens between two nights: new patients, other findings, withdrawals, clinicians."""
-        if self._patients < 12:
-            self._arrive(self.rng.randint(1, 3))
-        with self.shared.db.write() as connection:
-            for row in ledger.listed(connection, emr=self.slug):
-                self._find_out(connection, row)
-        for kind in KINDS:
-            for version in self.store.live(kind):
-                self._see_a_clinician(kind, version.id)
-
-    def _arrive(self, count: int) -> None:
+    def arrive(self, count: int) -> None:
+        """New patients, for whom everything is wanted."""
         with self.shared.db.write() as connection:
             for _ in range(count):
                 self._patients += 1
@@ -145,26 +148,26 @@ class World:
                 self.store.load([{"resourceType": "Patient", "id": who, "active": True}])
                 self.minted += wants.mint(connection, self.slug, who, self.shared.templates, now=self.now)
 
-    def _find_out(self, connection: Any, row: Any) -> None:
-        chance = self.rng.random()
-        if row.deleted or chance > 0.3:
-            return
-        wanted = rawjson.loads(row.wanted.encode())
-        if ours.is_closed(wanted):
-            return  # as planning leaves alone what it has taken back
-        number = self.rng.randrange(1_000_000)
-        changed = wants.withdrawn(wanted) if chance < 0.02 else wants.another(wanted, self.rng, number)
-        wants.want(connection, row, changed, now=self.now)
+    def find_out(self) -> None:
+        """Other findings: some of what is wanted is wanted otherwise, or no more."""
+        with self.shared.db.write() as connection:
+            for row in ledger.listed(connection, emr=self.slug):
+                chance, number = self.rng.random(), self.rng.randrange(1_000_000)
+                wanted = rawjson.loads(row.wanted.encode())
+                # Planning leaves alone what it has taken back, and what somebody deleted.
+                if chance < 0.3 and not row.deleted and not ours.is_closed(wanted):
+                    changed = wants.another(wanted, self.rng, number)
+                    changed = wants.withdrawn(wanted) if chance < 0.02 else changed
+                    wants.want(connection, row, changed, now=self.now)
 
-    def _see_a_clinician(self, kind: str, id_: str) -> None:
-        chance = self.rng.random()
-        if chance < 0.002:
-            self.store.clinician_delete(kind, id_)
-        elif chance < 0.04:
-            self.store.clinician_edit(kind, id_, self.people.edit())
-        else:
-            return
-        self._own_edits += 1
+    def _see_clinicians(self) -> None:
+        for version in [each for kind in KINDS for each in self.store.live(kind)]:
+            chance = self.rng.random()
+            if chance < 0.002:
+                self.store.clinician_delete(version.type, version.id)
+            elif chance < 0.04:
+                self.store.clinician_edit(version.type, version.id, self.people.edit())
+            self._own_edits += chance < 0.04
 
     # --- a night, as flow.nightly has it
 
