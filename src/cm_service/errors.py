@@ -80,14 +80,24 @@ class EmrBusy(EmrError):
 
 class EmrRefused(EmrError):
     """The EMR answered no (4xx): status and place are kept. `outcome`, the EMR's own words, may hold
-    PHI: it goes to the ledger and nowhere else."""
+    PHI: it goes to the ledger and nowhere else; `codes` are the codes in it."""
 
     advice = Advice.TELL
 
-    def __init__(self, message: str, *, status: int, outcome: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int, outcome: str = "", codes: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.outcome = outcome
+        self.codes = codes
+
+
+class DeliveryStopped(EmrError):
+    """Nothing more is written to this EMR tonight (it does not answer, is busy, paused, or had enough);
+    what is left stays pending."""
+
+    advice = Advice.RETRY
 
 
 class NotFhir(EmrError):

@@ -12,7 +12,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-ALLOWED = frozenset({"event", "host", "status", "type", "pages", "resources"})
+ALLOWED = frozenset({"event", "host", "status", "type", "pages", "resources", "intent", "kind"})
 
 
 def keep_allowed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     read_attempts: int = Field(4, ge=1, le=10, description="tries of one read before it counts as failed")
     max_line_bytes: int = Field(20_000_000, ge=1000, description="a longer NDJSON line is quarantined")
     profile_dir: str = Field("", description="folder with vendor profiles of your own, beside ours")
+    unknown_quiet_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="after a write without an answer, how long not finding it says nothing; twice",
+    )
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
     api_calls_per_minute: int = Field(600, ge=1, description="calls of one API client, per process")
     api_longest_body: int = Field(5_000_000, ge=1000, description="bytes of one request to the API")

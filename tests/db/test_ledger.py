@@ -100,10 +100,11 @@ def test_another_wish_never_brings_back_what_somebody_deleted(database: Database
 
 
 def test_links_lead_only_to_what_is_there(database: Database) -> None:
-    add_intent(database, value="A" * 32, reference="Goal/1", state="written")
-    add_intent(database, value="B" * 32, reference="Goal/2", state="written", deleted=True)
+    add_intent(database, value="A" * 32, kind="Goal", reference="Goal/1", state="written")
+    add_intent(database, value="E" * 32, kind="Goal", reference="DocumentReference/1", state="written")
+    add_intent(database, value="B" * 32, kind="Goal", reference="Goal/2", state="written", deleted=True)
     add_intent(database, value="C" * 32)
-    add_intent(database, value="D" * 32, emr="other", reference="Goal/4")
+    add_intent(database, value="D" * 32, kind="Goal", emr="other", reference="Goal/4")
     with database.read() as connection:
         found = ledger.references(connection, "clinic", [letter * 32 for letter in "ABCDE"])
     assert found == {"A" * 32: "Goal/1"}

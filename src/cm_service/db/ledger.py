@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from cm_service.db.sync import chunks
 from cm_service.db.tables import DeclineRow, Intent, Placement
@@ -38,12 +39,19 @@ _OUTLINE = (
     Placement.deleted,
     Placement.reason,
     Placement.attempts,
+    Placement.sent_at,
+    Placement.missed_at,
 )
 _WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, Placement.sent, Placement.base, Placement.current)
 
 
 def _select(columns: tuple[Any, ...] = _WHOLE) -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*columns).join(Placement, Placement.intent_id == Intent.id)
+    """Each intent with its newest placement: the one that is open, if any is."""
+    other = aliased(Placement)
+    newest = sa.select(sa.func.max(other.id)).where(other.intent_id == Intent.id).scalar_subquery()
+    return sa.select(*columns).join(
+        Placement, sa.and_(Placement.intent_id == Intent.id, Placement.id == newest)
+    )
 
 
 def outline(connection: sa.Connection, emr: str, *states: str) -> list[Any]:
@@ -97,9 +105,14 @@ def targets(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[
 
 
 def references(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[str, str]:
-    """identifier value -> `Type/id` in the EMR, for those that have a place and were not deleted."""
+    """identifier value -> `Type/id` in the EMR, for those that stand there as what they are and were not
+    deleted: a note is nothing that a Task could be based on."""
     found = targets(connection, emr, values)
-    return {value: row.reference for value, row in found.items() if row.reference and not row.deleted}
+    return {value: row.reference for value, row in found.items() if _is_there(row)}
+
+
+def _is_there(row: Any) -> bool:
+    return bool(row.reference and not row.deleted and row.reference.startswith(f"{row.kind}/"))
 
 
 def values_of(connection: sa.Connection, emr: str) -> dict[str, str]:
@@ -162,7 +175,7 @@ def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: i
             Placement.state.in_(("written", "refused", "conflict", "parked", "superseded")),
             Placement.deleted.is_(False),
         )
-        .values(state="pending", updated_at=now)
+        .values(state="pending", attempts=0, updated_at=now)
     )
 
 
@@ -178,12 +191,27 @@ def move(connection: sa.Connection, placement_id: int, *, now: dt.datetime, **co
     connection.execute(statement.values(updated_at=now, **columns))
 
 
-def claim(connection: sa.Connection, placement_id: int, *, sent: str, now: dt.datetime) -> bool:
-    """pending -> sending, by one worker only; committed, with what is sent, before the request leaves."""
+def claim(
+    connection: sa.Connection,
+    placement_id: int,
+    *,
+    sent: str,
+    now: dt.datetime,
+    at: dt.datetime | None = None,
+) -> bool:
+    """pending -> sending, by one worker only; committed, with what is sent, before the request leaves.
+    `at` is the instant of the real clock, `now` that of the night."""
     statement = (
         sa.update(Placement)
         .where(Placement.id == placement_id, Placement.state == "pending")
-        .values(state="sending", sent=sent, attempts=Placement.attempts + 1, updated_at=now)
+        .values(
+            state="sending",
+            sent=sent,
+            sent_at=at or now,
+            missed_at=None,
+            attempts=Placement.attempts + 1,
+            updated_at=now,
+        )
     )
     return connection.execute(statement).rowcount == 1
 
@@ -197,6 +225,37 @@ def sending_becomes_unknown(connection: sa.Connection, emr: str, *, now: dt.date
         .values(state="unknown", reason="the process ended while this was being sent", updated_at=now)
     )
     return connection.execute(statement).rowcount
+
+
+def has_adopted(connection: sa.Connection, emr: str) -> bool:
+    """Does the ledger hold what it never sent? Then an older store wrote to this EMR and was lost."""
+    mine = sa.select(Intent.id).where(Intent.emr == emr)
+    found = sa.select(Placement.id).where(
+        Placement.intent_id.in_(mine), Placement.reference.is_not(None), Placement.sent_at.is_(None)
+    )
+    return connection.scalar(found.limit(1)) is not None
+
+
+def sighted(connection: sa.Connection, row: Any) -> Any | None:
+    """Another thing that is known to stand in the same place: of the same patient rather than of others,
+    the newest of them. A search that does not show it shows nothing."""
+    statement = _select().where(
+        Intent.emr == row.emr,
+        Intent.kind == row.kind,
+        Intent.id != row.id,
+        Placement.rung == row.rung,
+        Placement.state == "written",
+        Placement.deleted.is_(False),
+        Placement.reference.is_not(None),
+    )
+    first = (Intent.patient_id != row.patient_id, Placement.updated_at.desc(), Intent.id.desc())
+    return connection.execute(statement.order_by(*first).limit(1)).one_or_none()
+
+
+def holder(connection: sa.Connection, emr: str, reference: str) -> Any | None:
+    """The intent whose place this reference is."""
+    statement = _select(_OUTLINE).where(Intent.emr == emr, Placement.reference == reference)
+    return connection.execute(statement.order_by(Intent.id).limit(1)).one_or_none()
 
 
 def add_decline(

@@ -77,6 +77,8 @@ class Emr(Base):
     settings: Mapped[dict[str, Any]]
     profile: Mapped[str | None]  # name of a vendor profile (fhir/profiles)
     test_patient: Mapped[str | None]  # the one patient in whose chart a probe may write
+    paused_at: Mapped[dt.datetime | None]  # since then nothing is written to it
+    max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number
     created_at: Mapped[dt.datetime]
 
 
@@ -207,7 +209,10 @@ class Placement(Base):
     """Where an intent was put. `sent` is what we last sent (an element that we took out is null in it);
     `base` the EMR's own JSON when we last knew whose every element was (None: not read back yet, or
     adopted and not yet planned), `current` the same as last read, `human` the top-level elements that
-    somebody else made theirs, `deleted` that somebody deleted it there."""
+    somebody else made theirs, `deleted` that somebody deleted it there. `sent_at` is when the last request
+    left that may have arrived (None: none ever did), `missed_at` when a search first did not show what an
+    answer that was lost may have brought; both by the real clock, whatever night is being calculated.
+    `attempts` counts what was sent since the last success."""
 
     __tablename__ = "placement"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -223,6 +228,8 @@ class Placement(Base):
     deleted: Mapped[bool]
     reason: Mapped[str | None] = mapped_column(sa.Text)
     attempts: Mapped[int]
+    sent_at: Mapped[dt.datetime | None]
+    missed_at: Mapped[dt.datetime | None]
     updated_at: Mapped[dt.datetime]
     __table_args__ = (
         # The promise "at most one placement is open" is kept by the database, not by code.
@@ -234,6 +241,7 @@ class Placement(Base):
             postgresql_where=sa.text("state <> 'superseded'"),
         ),
         sa.Index("ix_placement_state", "state"),
+        sa.Index("ix_placement_intent", "intent_id"),
     )
 
 

@@ -69,19 +69,32 @@ async def _gunzip(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[byt
 
 def outcome_text(answer: Answer) -> str:
     """The words of an OperationOutcome, "" if there are none. May hold PHI: for the ledger only."""
+    return "; ".join(filter(None, map(_issue_text, _issues(answer))))[:_OUTCOME_CHARACTERS]
+
+
+def outcome_codes(answer: Answer) -> frozenset[str]:
+    """The codes in the details of an OperationOutcome: vendors' own numbers."""
+    return frozenset(str(code) for issue in _issues(answer) for code in _codes(issue) if code)
+
+
+def _issues(answer: Answer) -> list[dict[str, Any]]:
     try:
         body = answer.json()
     except NotFhir:
-        return ""
+        return []
     if not isinstance(body, dict) or body.get("resourceType") != "OperationOutcome":
-        return ""
-    issues = [issue for issue in body.get("issue") or [] if isinstance(issue, dict)]
-    return "; ".join(filter(None, map(_issue_text, issues)))[:_OUTCOME_CHARACTERS]
+        return []
+    return [issue for issue in body.get("issue") or [] if isinstance(issue, dict)]
+
+
+def _codes(issue: dict[str, Any]) -> list[Any]:
+    details = issue.get("details")
+    concept = details if isinstance(details, dict) else {}
+    return [c.get("code") for c in concept.get("coding") or [] if isinstance(c, dict)]
 
 
 def _issue_text(issue: dict[str, Any]) -> str:
     details = issue.get("details")
-    concept = details if isinstance(details, dict) else {}
-    codes = [c.get("code") for c in concept.get("coding") or [] if isinstance(c, dict)]
-    parts = (issue.get("severity"), issue.get("code"), *codes, concept.get("text"), issue.get("diagnostics"))
+    text = details.get("text") if isinstance(details, dict) else None
+    parts = (issue.get("severity"), issue.get("code"), *_codes(issue), text, issue.get("diagnostics"))
     return " ".join(str(part) for part in parts if part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from cm_service.errors import EmrRefused, FilterDropped, NotFhir, PagingBroken
@@ -19,6 +19,15 @@ FHIR_JSON = "application/fhir+json"
 _EXPIRED = frozenset({400, 404, 410})
 _RESTARTS = 2
 _Json = dict[str, Any]
+
+
+class Held(NamedTuple):
+    """A resource as it is read by id, with headers as the EMR gave them (None: it did not)."""
+
+    resource: _Json
+    etag: str | None
+    last_modified: str | None
+    date: str | None
 
 
 class FhirClient:
@@ -68,6 +77,17 @@ class FhirClient:
         ask = self._get(f"{type_}/{quote(id_, safe='')}", f"GET {type_} by id")
         return await self._http.read(ask, lambda answer: _resource(answer, type_))
 
+    async def held(self, type_: str, id_: str) -> Held:
+        """The same with what the answer says of its version; for updates that are guarded by a date."""
+        ask = self._get(f"{type_}/{quote(id_, safe='')}", f"GET {type_} by id")
+        return await self._http.read(ask, lambda answer: _held(answer, type_))
+
+    async def vread(self, type_: str, id_: str, version: str) -> _Json:
+        """An old version. Raises what reading raises; many EMRs keep none."""
+        path = f"{type_}/{quote(id_, safe='')}/_history/{quote(version, safe='')}"
+        ask = self._get(path, f"GET an old version of {type_}")
+        return await self._http.read(ask, lambda answer: _resource(answer, type_))
+
     async def find_by_identifier(self, type_: str, system: str, value: str) -> list[_Json]:
         """Every resource with this identifier, asked past all caches (HAPI reuses results for 60 s).
         Raises FilterDropped if the answer is not about this identifier."""
@@ -107,10 +127,13 @@ class FhirClient:
         condition = {"If-None-Exist": if_none_exist} if if_none_exist else {}
         return await self._write("POST", resource, condition, sent_id=None)
 
-    async def update(self, resource: _Json, *, if_match: str | None = None) -> WriteResult:
-        """PUT, once. `if_match` is the ETag exactly as the EMR gave it. May be the EMR's own JSON
-        with our elements in it; everything else in it goes back as it came."""
-        condition = {"If-Match": if_match} if if_match else {}
+    async def update(
+        self, resource: _Json, *, if_match: str | None = None, if_unmodified_since: str | None = None
+    ) -> WriteResult:
+        """PUT, once. `if_match` is the ETag, `if_unmodified_since` the Last-Modified exactly as the EMR
+        gave it. May be the EMR's own JSON with our elements in it; everything else goes back as it came."""
+        said = {"If-Match": if_match, "If-Unmodified-Since": if_unmodified_since}
+        condition = {name: value for name, value in said.items() if value}
         return await self._write("PUT", resource, condition, sent_id=resource["id"])
 
     async def _write(
@@ -169,6 +192,11 @@ class _Trail:
             raise PagingBroken(f"the next links of {self._type} run in a circle after {self.pages} pages")
         headers = {name: value for name, value in ask.headers.items() if name != "Content-Type"}
         return Ask("GET", url, f"next page of {self._type}", headers)
+
+
+def _held(answer: Answer, type_: str) -> Held:
+    said = answer.headers
+    return Held(_resource(answer, type_), said.get("etag"), said.get("last-modified"), said.get("date"))
 
 
 def _resource(answer: Answer, type_: str) -> _Json:

@@ -21,7 +21,7 @@ from cm_service.errors import (
     NotFhir,
     WriteOutcomeUnknown,
 )
-from cm_service.fhir.answers import Answer, outcome_text, read_body
+from cm_service.fhir.answers import Answer, outcome_codes, outcome_text, read_body
 from cm_service.fhir.credentials import Credentials, is_loopback
 from cm_service.fhir.retry import retry_after, wait_before
 from cm_service.logs import log
@@ -200,7 +200,8 @@ class EmrHttp:
         text = f"{self.host} refused {what} with {answer.status}"
         if 300 <= answer.status < 400:
             text = f"{self.host} redirects {what} ({answer.status}): set the base URL to where it leads"
-        return EmrRefused(text, status=answer.status, outcome=outcome_text(answer))
+        codes = outcome_codes(answer)
+        return EmrRefused(text, status=answer.status, outcome=outcome_text(answer), codes=codes)
 
     def _unreachable(self, ask: Ask, error: Exception) -> EmrUnreachable:
         return EmrUnreachable(f"no answer from {self.host} to {ask.what}: {_words(error)}")

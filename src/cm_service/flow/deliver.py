@@ -6,26 +6,31 @@ order per patient is kept, and some servers (HAPI 5) fail on parallel first writ
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-from collections import Counter
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
+
+import sqlalchemy as sa
 
 from cm_service.db import care, ledger
 from cm_service.db.engine import Database
-from cm_service.errors import CmError
+from cm_service.errors import CmError, DeliveryStopped, EmrRefused, NotFhir
+from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
-from cm_service.flow.passport import Examination, FreshWrites
-from cm_service.flow.writing import DeliveryStopped, Writing
+from cm_service.flow.book import Book, Pace
+from cm_service.flow.passport import Examination
+from cm_service.flow.rungs.base import Rung
+from cm_service.flow.rungs.native import Native
+from cm_service.flow.writing import Writing
+from cm_service.logs import log
 
 ORDER = {"Goal": 0, "CarePlan": 1, "Task": 2}
 TRIES = 3  # of one thing in one night
 
 
 class Delivery:
-    """One run's writes to one EMR. `now` stamps the ledger; `figures` counts what happened, `has_asked`
-    says whether the EMR was spoken to at all."""
+    """One run's writes to one EMR. `now` stamps the ledger; `book` counts what happened, `has_asked` says
+    whether the EMR was spoken to at all."""
 
     def __init__(
         self,
@@ -35,14 +40,13 @@ class Delivery:
         emr: str,
         now: dt.datetime,
         examination: Examination,
+        pace: Pace,
         progress: Callable[[str], None],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.db, self.client, self.emr, self.now = db, client, emr, now
-        self.examination, self.progress, self.sleep = examination, progress, sleep
-        self.fresh = FreshWrites()
+        self.db, self.client, self.emr = db, client, emr
+        self.examination, self.progress, self.pace = examination, progress, pace
+        self.book = Book(db, client, emr=emr, profile=examination.profile, now=now, pace=pace)
         self.has_asked = False
-        self.figures: Counter[str] = Counter()
         self.stopped_by = ""
 
     async def run(self, *, max_new: int | None) -> None:
@@ -51,17 +55,23 @@ class Delivery:
             if not ledger.outline(connection, self.emr, "pending", "unknown"):
                 return
         try:
-            capability = await self.client.capability()
+            capability = await self._capability()
             self.has_asked = True
             self.examination.promised(capability)
-            writing = Writing(
-                self.db, self.client, capability, now=self.now, figures=self.figures, fresh=self.fresh
-            )
+            self.book.open(rungs(self.client, capability))
+            writing = Writing(self.book)
             await self._look_up_unknown(writing)
             for rows in self._tonight(writing, max_new):
                 await self._patient(writing, rows)
-        except (DeliveryStopped, CmError) as stop:
+        except CmError as stop:
             self.stopped_by = str(stop)
+
+    async def _capability(self) -> Capability:
+        """An EMR that hides /metadata promises nothing: then everything is searched before it is sent."""
+        try:
+            return await self.client.capability()
+        except (EmrRefused, NotFhir):
+            return Capability()
 
     async def _look_up_unknown(self, writing: Writing) -> None:
         with self.db.read() as connection:
@@ -83,18 +93,35 @@ class Delivery:
         for row in rows:
             if row.state == "pending" and not row.deleted:
                 await self._intent(writing, row.id)
-        self.progress(f"{self.figures['written']} written")
+        self.progress(f"{self.book.figures['written']} written")
 
     async def _intent(self, writing: Writing, intent_id: int) -> None:
         """Send one thing, waiting when the EMR says so."""
         wait: float | None = None
         for _ in range(TRIES):
-            wait = await writing.send(intent_id)
+            wait = await self._one(writing, intent_id)
             if wait is None:
                 return
-            await self.sleep(wait)
+            await self.pace.sleep(wait)
         if wait:
             raise DeliveryStopped("the EMR keeps answering that it is busy")
+
+    async def _one(self, writing: Writing, intent_id: int) -> float | None:
+        """A row over which our own code stumbles is parked: the others have a right to their night."""
+        try:
+            return await writing.send(intent_id)
+        except (CmError, sa.exc.SQLAlchemyError, OSError):
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is about this row
+            kind = type(fault).__name__
+            log.error("a row of the ledger cannot be sent", intent=intent_id, kind=kind)
+            writing.park(intent_id, f"a fault of ours while sending it ({kind}): please report it")
+            return None
+
+
+def rungs(client: FhirClient, capability: Capability) -> dict[str, Rung]:
+    """Every rung that this service can put an intent on, by its name in the ledger."""
+    return {each.name: each for each in (Native(client, capability),)}
 
 
 def in_order(rows: Iterable[Any], here: Container[str], max_new: int | None) -> list[list[Any]]:

@@ -59,7 +59,7 @@ class Run:
             outcomes = judged if dry else Counter(care.count_outcomes(connection, self.emr))
             patients = judged["patients"] if dry else len(care.patients(connection, self.emr))
             states = ledger.count_states(connection, self.emr)
-        written = delivery.figures if delivery else Counter[str]()
+        written = delivery.book.figures if delivery else Counter[str]()
         figures = {
             "patients": patients,
             "evaluated": judged["patients"],
@@ -73,6 +73,7 @@ class Run:
             **{name: reconciled[name] for name in ("adopted", "changed", "deleted", "declined")},
             "intents": judged["intents"],
             "written": written["written"],
+            "kept_theirs": written["kept_theirs"],
             **{name: states.get(name, 0) for name in ("refused", "unknown", "conflict", "parked", "pending")},
             "seconds": round(seconds, 2),
         }

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from cm_service.db.engine import Database
 from cm_service.errors import EmrError
 from cm_service.fhir.client import FhirClient
 from cm_service.flow import evaluate, figures, landing, passport, pull
+from cm_service.flow.book import Pace
 from cm_service.flow.connection import concept_map_of, parameters_of
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.intents import Change, Known
@@ -42,6 +43,7 @@ class Tools(NamedTuple):
     database: Database
     client: Callable[[Any], AbstractAsyncContextManager[FhirClient]]
     clock: Callable[[], dt.datetime]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class NightOptions(NamedTuple):
@@ -188,7 +190,13 @@ async def _deliver(
     if not _may_write(emr, options):
         return None
     delivery = Delivery(
-        db=tools.database, client=client, emr=emr.slug, now=options.as_of, examination=exam, progress=tell
+        db=tools.database,
+        client=client,
+        emr=emr.slug,
+        now=options.as_of,
+        examination=exam,
+        pace=Pace(tools.clock, dt.timedelta(seconds=tools.settings.unknown_quiet_seconds), tools.sleep),
+        progress=tell,
     )
     await delivery.run(max_new=options.max_new)
     return delivery
@@ -202,7 +210,7 @@ async def _learn(exam: Examination, source: Source, delivery: Delivery | None) -
         return []
     try:
         if delivery is not None:
-            await exam.fresh(delivery.fresh)
+            await exam.fresh(delivery.book.fresh)
         await exam.if_due(may_write=delivery is not None)
         exam.throttled()
     except EmrError as error:

@@ -20,6 +20,11 @@ CLOSED = {
     "Goal": frozenset({"cancelled", "completed", "rejected", "entered-in-error"}),
 }
 
+CLINICAL = {
+    "Goal": frozenset({"description", "target", "addresses"}),
+    "CarePlan": frozenset({"activity", "goal", "addresses", "description"}),
+}
+
 
 def owned(wanted: Json) -> set[str]:
     """The top-level elements that are the service's own."""
@@ -43,8 +48,30 @@ def to_send(wanted: Json, last_sent: Json) -> Json:
     return dict.fromkeys(owned(last_sent) - owned(wanted)) | wanted
 
 
+def changed(before: Json, after: Json) -> set[str]:
+    """Top-level elements that differ between two versions, but for what a server counts itself."""
+    names = (before.keys() | after.keys()) - {"meta", "text"}
+    return {name for name in names if before.get(name) != after.get(name)}
+
+
+def given_back(before: Json, theirs: Json, mine: Json) -> Json:
+    """`mine` (the EMR's own JSON now, which was written on `before`) with what somebody did meanwhile in
+    `theirs`; where both touched an element, theirs."""
+    names = _with_clinical(theirs["resourceType"], changed(before, theirs))
+    body = mine | {name: theirs.get(name) for name in names}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _with_clinical(kind: str, human: Set[str]) -> Set[str]:
+    """Clinical content is one statement: who wrote a part of it has the word on all of it. A target of
+    theirs under a description of ours would be what nobody has said."""
+    clinical = CLINICAL.get(kind, frozenset())
+    return human | clinical if human & clinical else human
+
+
 def merged(current: Json, sent: Json, human: Set[str]) -> Json:
     """The EMR's own resource with our elements in it; what somebody else made theirs stays."""
+    human = _with_clinical(sent["resourceType"], human)
     theirs = human - _WITHDRAWING if _withdraws(current, sent) else human
     ours = {name: sent[name] for name in owned(sent) if name not in theirs}
     if "text" in sent and ours.keys() >= owned(sent):

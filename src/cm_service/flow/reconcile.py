@@ -23,6 +23,7 @@ from cm_service.fhir.client import FhirClient
 from cm_service.flow import adopted, ours, whose
 from cm_service.flow.ours import Json
 from cm_service.flow.plans.careplans import OFFER
+from cm_service.flow.rungs.native import content as native_content
 from cm_service.flow.vanished import too_many
 
 KINDS = ("CarePlan", "Goal", "Task")
@@ -93,7 +94,7 @@ class _Reconcile:
 
     def _take_over(self, connection: sa.Connection, row: Any, resource: Json) -> None:
         """Note what was changed since our last write, and whose it is from now on."""
-        seen = whose.look(connection, row, resource)
+        seen = whose.look(row, resource, native_content(connection, row))
         self.counts["changed"] += set(seen.human) > set(row.human)
         state = _state(row.state, resource, settled=seen.settled)
         ledger.move(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
-from cm_service.db import ledger
 from cm_service.fhir import rawjson
 from cm_service.flow import ours
 from cm_service.flow.ours import Json
@@ -21,15 +18,12 @@ class Seen(NamedTuple):
     arrived: bool
 
 
-def look(connection: sa.Connection, row: Any, current: Json) -> Seen:
-    """Compare `current`, the EMR's own JSON, with a whole row of the ledger. Where the ledger does not
-    know what the EMR held before, whatever is not as we want it counts as a person's. A part of a
-    resource says nothing about the rest."""
+def look(row: Any, current: Json, wanted: Json) -> Seen:
+    """Compare `current`, the EMR's own JSON, with a whole row of the ledger, and with what is wanted there
+    by now (as its rung builds it). Where the ledger does not know what the EMR held before, whatever is
+    not as we want it counts as a person's. A part of a resource says nothing about the rest."""
     if ours.is_partial(current):
         return Seen(list(row.human), settled=False, arrived=False)
-    wanted = rawjson.loads(row.wanted.encode())
-    places = ledger.references(connection, row.emr, ours.links(wanted))
-    wanted = ours.materialise(wanted, places.get)
     sent = parsed(row.sent) or {}
     told = [each for each in (parsed(row.base), sent) if each]
     human = {*row.human, *ours.changed_by_others(wanted, current, *told)}
@@ -41,7 +35,8 @@ def look(connection: sa.Connection, row: Any, current: Json) -> Seen:
 def columns(row: Any, current: Json, seen: Seen) -> dict[str, Any]:
     """What of a placement follows from having read it. An adopted one keeps no base until it has
     been planned once (adopted.py)."""
-    place = {"reference": f"{row.kind}/{current['id']}", "version": version_of(current), "deleted": False}
+    reference = f"{current['resourceType']}/{current['id']}"
+    place = {"reference": reference, "version": version_of(current), "deleted": False}
     if ours.is_partial(current):
         return place
     text = rawjson.dumps(current).decode()

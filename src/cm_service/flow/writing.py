@@ -1,291 +1,202 @@
 """One intent -> one request, sent once, and its outcome recorded before anything else is sent.
 
 A row is committed as `sending`, with what is sent, before its request leaves, so a crash at any line
-leaves a trace. An answer that was lost makes it `unknown`: it is looked up, never blindly sent again.
+leaves a trace. An answer that was lost makes it `unknown`: it is looked up (`lookup.py`), never blindly
+sent again. What is sent, and how it is found again, the rung knows (`rungs/base.py`).
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections import Counter
-from collections.abc import Awaitable
 from typing import Any
-from urllib.parse import quote
 
 from cm_service.db import ledger
-from cm_service.db.engine import Database
 from cm_service.errors import (
     CmError,
+    DeliveryStopped,
     EmrBusy,
-    EmrError,
     EmrRefused,
     EmrUnreachable,
     WriteConflict,
     WriteOutcomeUnknown,
 )
 from cm_service.fhir import rawjson, resources
-from cm_service.fhir.capability import Capability
-from cm_service.fhir.client import FhirClient, search_value
 from cm_service.fhir.writes import WriteResult
-from cm_service.flow import ours, passport, whose
+from cm_service.flow import ours, whose
+from cm_service.flow.book import Book
+from cm_service.flow.lookup import DELETED, GONE, LookUp
 from cm_service.flow.ours import Json
+from cm_service.flow.updating import Updating
 
 UNSETTLED = frozenset({"pending", "sending", "unknown", "conflict"})
 LONGEST_WAIT, USUAL_WAIT = 120.0, 5.0
-_GONE = (404, 410)
+# Five requests over as many nights outlive a bad week of a network (one in seven of them failing: once
+# in 17,000); a sixth would only do the same again.
+POISONED = 5
 _NEVER_NEEDED = "no longer wanted before it was sent"
-_COPIES = "the EMR holds more than one copy of this"
 _STRANGER = "the EMR matched a resource that is not ours"
-_HIDDEN_PARTS = "the EMR's copy has parts that we may not write over"
-
-
-class DeliveryStopped(Exception):
-    """The EMR takes nothing more tonight; what is left stays pending."""
+_POISON = f"sent {POISONED} times without an end: a person must look"
+_NO_GUARD = (
+    "this EMR can neither be searched for it nor refuse a second copy, and an older store of ours wrote to"
+    " it: a person must look whether it is there (`ledger resolve`)"
+)
 
 
 class Writing:
-    """Sends what is pending. `figures` counts what changed the EMR, `fresh` keeps what was just created."""
+    """Sends what is pending in a book."""
 
-    def __init__(
-        self,
-        db: Database,
-        client: FhirClient,
-        capability: Capability,
-        *,
-        now: dt.datetime,
-        figures: Counter[str],
-        fresh: passport.FreshWrites,
-    ) -> None:
-        self.db, self.client, self.capability = db, client, capability
-        self.now, self.figures = now, figures
-        self.fresh = fresh
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self._lookup, self._updating = LookUp(book), Updating(book)
 
     def drop_if_never_needed(self, row: Any) -> None:
         """Withdrawn before it was ever sent: nobody needs to see it."""
         if row.reference is None and not row.deleted:
-            whole = self._row(row.id)
+            whole = self.book.row(row.id)
             if ours.is_closed(rawjson.loads(whole.wanted.encode())):
-                self._move(row, state="superseded", reason=_NEVER_NEEDED)
+                self.book.move(row, state="superseded", reason=_NEVER_NEEDED)
+
+    async def look_up(self, intent_id: int) -> None:
+        """What became of an answer that was lost in an earlier night."""
+        await self._lookup.look_up(intent_id)
 
     async def send(self, intent_id: int) -> float | None:
         """One request, unless something that it links to must go first. Gives the seconds to wait before
-        another try, None when there is nothing more to do tonight."""
-        with self.db.write() as connection:
-            row = ledger.one(connection, intent_id)
-            wanted = rawjson.loads(row.wanted.encode())
-            mates = ledger.targets(connection, row.emr, ours.links(wanted))
-            if any(_waits_for(mate) for mate in mates.values()):
-                return None
-            resource = ours.materialise(wanted, lambda value: _reference(mates.get(value)))
-            sent = ours.to_send(resource, whose.parsed(row.sent) or {}) if row.reference else resource
-            if not ledger.claim(connection, row.placement_id, sent=_text(sent), now=self.now):
-                return None
+        another try, None when there is nothing more to do tonight. Raises DeliveryStopped."""
+        claimed = self._claim(intent_id)
+        if claimed is None:
+            return None
+        row, resource, sent = claimed
         try:
             if not row.human:  # what a person wrote is not ours to judge
                 resources.validate(resource)
-            await (self._create(row, resource) if row.reference is None else self._update(row, sent))
+            if row.reference is None:
+                await self._create(row, resource)
+            else:
+                await self._updating.update(row, sent)
         except EmrBusy as error:
-            self._move(row, state="pending")
-            return min(error.retry_after or USUAL_WAIT, LONGEST_WAIT)
+            self._never_left(row)
+            return _wait(error)
+        except DeliveryStopped:
+            self._never_left(row)
+            raise
         except EmrUnreachable as error:
-            self._move(row, state="pending")
+            self._never_left(row)
             raise DeliveryStopped(str(error)) from error
         except CmError as error:
             return await self._failed(row, error)
         return None
 
+    def park(self, intent_id: int, reason: str) -> None:
+        """A row that breaks our own code blocks nobody else."""
+        self.book.move(self.book.row(intent_id), state="parked", reason=reason)
+
+    def _claim(self, intent_id: int) -> tuple[Any, Json, Json] | None:
+        """The row, the whole resource and what of it is sent, committed as `sending`."""
+        book = self.book
+        with book.db.write() as connection:
+            row = ledger.one(connection, intent_id)
+            links = ours.links(rawjson.loads(row.wanted.encode()))
+            if any(map(_waits_for, ledger.targets(connection, row.emr, links).values())):
+                return None
+            if row.attempts >= POISONED:
+                ledger.move(connection, row.placement_id, now=book.now, state="parked", reason=_POISON)
+                return None
+            resource = book.rung(row).build(connection, row)
+            sent = ours.to_send(resource, whose.parsed(row.sent) or {}) if row.reference else resource
+            text, at = rawjson.dumps(sent).decode(), book.pace.clock()
+            if not ledger.claim(connection, row.placement_id, sent=text, now=book.now, at=at):
+                return None
+        return row, resource, sent
+
     # --- create
 
     async def _create(self, row: Any, resource: Json) -> None:
         """Guarded by the ledger, and by If-None-Exist where the EMR has it, else by a search."""
-        condition = None
-        if self.capability.conditional_create(row.kind):
-            token = f"{search_value(row.system)}|{search_value(row.value)}"
-            condition = f"identifier={quote(token, safe=':/|')}"
-        elif await self._find(row):
-            return
-        result = await self._told(row, "create", self.client.create(resource, if_none_exist=condition))
-        if result.status == 200 and condition:  # a copy was already there: it may say something else
+        rung = self.book.rung(row)
+        guarded = rung.is_guarded(row)
+        if not guarded:
+            found = await self._lookup.find(row)
+            if found or (found is None and not self._may_go_unguarded(row)):
+                return
+        result = await self.book.ask(row, "create", lambda: rung.create(row, resource))
+        if result.status == 200 and guarded:  # a copy was already there: it may say something else
             await self._matched(row, result)
         else:
-            await self._written(row, result)
+            await self._updating.written(row, result)
+
+    def _may_go_unguarded(self, row: Any) -> bool:
+        """The ledger alone guards what it never sent before; but where it has seen that an older store
+        wrote to this EMR, it does not know what else that one wrote."""
+        with self.book.db.read() as connection:
+            lost = ledger.has_adopted(connection, row.emr)
+        if lost or row.sent_at is not None:
+            self.book.move(row, state="parked", reason=_NO_GUARD, sent_at=row.sent_at)
+            return False
+        return True
 
     async def _matched(self, row: Any, result: WriteResult) -> None:
-        current = result.body or await self.client.read(row.kind, result.id)
-        if ours.has_identifier(current, row.system, row.value):
-            self._take(row, current)
+        rung = self.book.rung(row)
+        current = result.body or (await rung.read(row, result.id)).resource
+        if rung.is_ours(row, current):
+            self.book.take(row, current)
         else:
-            self._move(row, state="parked", reason=_STRANGER)
-
-    # --- update
-
-    async def _update(self, row: Any, sent: Json) -> None:
-        """Our elements into the EMR's own JSON, with the version that we last saw; on a conflict once
-        more on what the other side wrote, keeping theirs."""
-        current = whose.parsed(row.current)
-        if current is None or whose.version_of(current) is None:
-            current = await self._fresh(row)  # without a version nothing but a fresh look guards it
-        try:
-            await self._put(row, current, sent)
-        except WriteConflict:
-            await self._put(row, await self._fresh(row), sent)
-
-    async def _fresh(self, row: Any) -> Json:
-        """As the EMR holds it now; whatever changed since our last look is theirs."""
-        current = await self.client.read(row.kind, row.reference.partition("/")[2])
-        with self.db.write() as connection:
-            seen = whose.look(connection, row, current)
-            ledger.move(connection, row.placement_id, now=self.now, **whose.columns(row, current, seen))
-        return current
-
-    async def _put(self, row: Any, current: Json, sent: Json) -> None:
-        if not ours.may_be_written_over(current):
-            self._move(row, state="parked", reason=_HIDDEN_PARTS)
-            return
-        body = ours.merged(current, sent, set(self._row(row.id).human))
-        if body == current:
-            self._move(row, state="written", reason=None, base=_text(current), current=_text(current))
-            return
-        version = whose.version_of(current)
-        request = self.client.update(body, if_match=f'W/"{version}"' if version else None)
-        await self._written(row, await self._told(row, "update", request))
+            self.book.move(row, state="parked", reason=_STRANGER)
 
     # --- afterwards
 
-    async def _told(self, row: Any, verb: str, request: Awaitable[WriteResult]) -> WriteResult:
-        """The answer to the one request; what it proves of the verb goes into the passport."""
-        try:
-            result = await request
-        except EmrRefused as refusal:
-            self._note(row, verb, refusal.status)
-            raise
-        self._note(row, verb, result.status)
-        return result
-
-    def _note(self, row: Any, verb: str, status: int) -> None:
-        with self.db.write() as connection:
-            passport.note(connection, emr=row.emr, resource=row.kind, verb=verb, status=status, now=self.now)
-
-    async def _written(self, row: Any, result: WriteResult) -> None:
-        """Record where it is at once, then what the EMR made of it (servers may alter content)."""
-        self._count(row)
-        if row.reference is None:
-            self.fresh.add(type_=row.kind, id_=result.id, system=row.system, value=row.value)
-        place = {"reference": f"{row.kind}/{result.id}", "version": result.version}
-        self._move(row, state="written", reason=None, base=None, current=None, **place)
-        stored = result.body
-        if stored is None:
-            try:
-                stored = await self.client.read(row.kind, result.id)
-            except EmrError:
-                self._move(row, reason="written, but it could not be read back yet")
-                return
-        version = whose.version_of(stored)
-        if None not in (version, result.version) and version != result.version:
-            self._take(row, stored)  # somebody was there between our write and our look
-        else:
-            self._move(row, base=_text(stored), current=_text(stored), version=version or result.version)
+    def _never_left(self, row: Any) -> None:
+        """Nothing was taken by the EMR: the row is again what it was before it was claimed."""
+        before = {name: getattr(row, name) for name in ("sent", "sent_at", "missed_at", "attempts")}
+        self.book.move(row, state="pending", **before)
 
     async def _failed(self, row: Any, error: CmError) -> float | None:
         """Put the row into the state that the error's kind asks for."""
         if isinstance(error, WriteOutcomeUnknown):
-            self._move(row, state="unknown", reason=str(error))
-            await self.look_up(row.id, sent_tonight=True)
-            return 0.0 if self._row(row.id).state == "pending" else None
+            return await self._lost(row, str(error))
         if isinstance(error, WriteConflict):
             await self._collided(row, error)
         elif isinstance(error, EmrRefused):
-            self._refused(row, error)
+            return await self._refused(row, error)
         else:
-            self._move(row, state="parked", reason=str(error))
+            self.book.move(row, state="parked", reason=str(error))
         return None
+
+    async def _lost(self, row: Any, reason: str) -> float | None:
+        self.book.move(row, state="unknown", reason=reason)
+        await self._lookup.look_up(row.id, sent_tonight=True)
+        return 0.0 if self.book.row(row.id).state == "pending" else None
 
     async def _collided(self, row: Any, error: WriteConflict) -> None:
         """An update is tried again when the next night has read it. A create was not done: it goes again,
         unless the EMR shows it."""
-        self._move(row, state="conflict", reason=str(error))
+        self.book.move(row, state="conflict", reason=str(error))
         if row.reference is None:
-            await self.look_up(row.id)
-            if self._row(row.id).state == "conflict":
-                self._move(row, state="pending")
+            await self._lookup.look_up(row.id)
+            if self.book.row(row.id).state == "conflict":
+                self.book.move(row, state="pending", sent_at=row.sent_at)
 
-    def _refused(self, row: Any, error: EmrRefused) -> None:
+    async def _refused(self, row: Any, error: EmrRefused) -> float | None:
         if error.status == 401:
-            self._move(row, state="pending")
+            self._never_left(row)
             raise DeliveryStopped(str(error))
-        if error.status in _GONE and row.reference:
-            self._move(row, state="written", deleted=True, reason="somebody deleted it in the EMR")
+        if row.reference is None and any(map(self.book.profile.is_already_there, error.codes)):
+            return await self._lost(row, f"{error}: the EMR says that it is there already")
+        if error.status in GONE and row.reference:
+            self.book.move(row, state="written", deleted=True, reason=DELETED)
         else:
             words = error.outcome.replace("\x00", "")  # no PostgreSQL text holds that
-            self._move(row, state="refused", reason=words or str(error))
-
-    # --- looking up
-
-    async def look_up(self, intent_id: int, *, sent_tonight: bool = False) -> None:
-        """Find out what became of it. Where the EMR does not let us look, it stays as it is."""
-        row = self._row(intent_id)
-        try:
-            find = self._find if row.reference is None else self._reread
-            await find(row, sent_tonight=sent_tonight)
-        except EmrUnreachable as error:
-            raise DeliveryStopped(str(error)) from error
-        except EmrError as error:
-            self._move(row, reason=f"{row.reason}; and it could not be looked up: {error}")
-
-    async def _find(self, row: Any, *, sent_tonight: bool = False) -> bool:
-        """Search for our identifier. One copy: it is taken as it is. None: nothing is known, since a
-        search may not see a fresh write. Several: a person must look."""
-        found = await self.client.find_by_identifier(row.kind, row.system, row.value)
-        if len(found) > 1:
-            self._move(row, state="parked", reason=_COPIES)
-        elif found and self._take(row, found[0]) and sent_tonight:
-            self._count(row)
-        return bool(found)
-
-    async def _reread(self, row: Any, *, sent_tonight: bool = False) -> None:
-        """An update whose answer was lost has arrived, or goes again with the version that guards it."""
-        try:
-            current = await self.client.read(row.kind, row.reference.partition("/")[2])
-        except EmrRefused as refusal:
-            if refusal.status not in _GONE:
-                raise
-            self._refused(row, refusal)
-            return
-        if self._take(row, current) and sent_tonight and row.version != whose.version_of(current):
-            self._count(row)
-
-    def _take(self, row: Any, current: Json) -> bool:
-        """Record what the EMR holds; True if what we last sent is there. What it says otherwise and we
-        never said is a person's; what we want otherwise by now is sent as an update."""
-        with self.db.write() as connection:
-            row = ledger.one(connection, row.id)
-            seen = whose.look(connection, row, current)
-            state = "written" if seen.settled else "pending"
-            columns = whose.columns(row, current, seen)
-            ledger.move(connection, row.placement_id, now=self.now, state=state, reason=None, **columns)
-        return seen.arrived
-
-    def _count(self, row: Any) -> None:
-        self.figures["written"] += 1
-        self.figures[f"written {row.kind}"] += 1
-
-    def _row(self, intent_id: int) -> Any:
-        with self.db.read() as connection:
-            return ledger.one(connection, intent_id)
-
-    def _move(self, row: Any, **columns: Any) -> None:
-        with self.db.write() as connection:
-            ledger.move(connection, row.placement_id, now=self.now, **columns)
+            self.book.move(row, state="refused", reason=words or str(error), sent_at=row.sent_at)
+        return None
 
 
-def _text(resource: Json) -> str:
-    return rawjson.dumps(resource).decode()
+def _wait(error: EmrBusy) -> float:
+    """What the EMR asks for. Raises DeliveryStopped if that is longer than a night should stand still."""
+    asked = error.retry_after if error.retry_after is not None else USUAL_WAIT
+    if asked > LONGEST_WAIT:
+        raise DeliveryStopped(f"{error}; it asks to be left alone for {asked:.0f} seconds")
+    return asked
 
 
 def _waits_for(mate: Any) -> bool:
     """A link whose target may still get a place: the row with the link waits for it."""
     return mate.reference is None and mate.state in UNSETTLED
-
-
-def _reference(mate: Any | None) -> str | None:
-    return None if mate is None or mate.deleted else mate.reference
