@@ -80,8 +80,9 @@ def test_a_refused_look_up_is_not_taken_for_a_refused_create(database: Database,
     with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
         network.plain = True  # so that each create is looked up first
         network.fail("GET Task?identifier", answers(403))
+        network.fail("POST Task", answers(422))
         clinic.run()
-        assert clinic.row("Task").state == "refused"
+        assert (clinic.row("Task").state, network.sent("POST Task")) == ("refused", 1)
         assert state(clinic, "Task", "create") == State.UNTRIED
 
 

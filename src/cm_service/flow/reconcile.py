@@ -128,10 +128,13 @@ class _Reconcile:
 
 
 def _is_news(row: Any, resource: Json) -> bool:
-    """Does the EMR show what the ledger has not seen? Not if it is only a part of the resource, nor
-    if it is a copy that somebody made of a thing of ours that is still there."""
+    """Does the EMR show what the ledger has not seen? Not if it is only a part of the resource, nor if
+    it is a copy that somebody made of a thing of ours that is still there, nor an old version out of a
+    search index that lags: our own earlier values would look like a person's."""
     copied = row.reference is not None and not row.deleted and row.reference != _reference(resource)
     if ours.is_partial(resource) or copied or (row.state == "parked" and row.reference is None):
+        return False
+    if whose.is_older(row, resource):
         return False
     return bool(row.deleted or row.state == "conflict" or row.current != rawjson.dumps(resource).decode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, NamedTuple
 
 from cm_service.fhir import rawjson
@@ -42,6 +43,24 @@ def columns(row: Any, current: Json, seen: Seen) -> dict[str, Any]:
     text = rawjson.dumps(current).decode()
     is_adopted = row.base is None and row.sent is None and row.current is not None
     return {**place, "current": text, "base": None if is_adopted else text, "human": seen.human}
+
+
+def is_older(row: Any, resource: Json) -> bool:
+    """Is this a version before the one that the ledger has read by now? False where that cannot be told."""
+    held = parsed(row.current) or {}
+    before, now = version_of(held) or row.version or "", version_of(resource) or ""
+    if before.isdecimal() and now.isdecimal():
+        return int(now) < int(before)
+    then, told = _updated(held), _updated(resource)
+    return then is not None and told is not None and told < then
+
+
+def _updated(resource: Json) -> dt.datetime | None:
+    try:
+        when = dt.datetime.fromisoformat(str((resource.get("meta") or {}).get("lastUpdated")))
+    except ValueError:
+        return None
+    return when if when.tzinfo else None
 
 
 def version_of(resource: Json) -> str | None:
