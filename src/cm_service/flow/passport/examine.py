@@ -143,7 +143,7 @@ class Examination:
 
     async def _ask(self, reader: Reader, type_: str, within: Params) -> tuple[int, list[Fact]]:
         try:
-            found = await reader.facts(Asked(type_, within, type_ in paper.WRITTEN))
+            found = await reader.facts(Asked(type_, within, paper.searched_by(type_)))
         except EmrRefused as refusal:
             self._note(type_, "search", refusal.status)
             return refusal.status, []

@@ -31,6 +31,16 @@ _INTERACTION = {Verb.SEARCH: "search-type"}
 _WORDS = {"declared": "declared in /metadata", "granted": "granted by the token", "allowed": "allowed"}
 
 
+def searched_by(resource: str) -> tuple[str, ...]:
+    """The parameters, beside `_lastUpdated`, by which we ever search this type."""
+    used = {
+        "patient": resource != "Patient",
+        "code": resource in CODED,
+        "identifier": resource in WRITTEN,
+    }
+    return tuple(name for name, is_used in used.items() if is_used)
+
+
 def record(
     connection: sa.Connection,
     *,

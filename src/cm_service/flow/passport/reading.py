@@ -37,11 +37,11 @@ class Fact(NamedTuple):
 
 class Asked(NamedTuple):
     """One type: `within` are the parameters without which this EMR answers no search of it;
-    `identifier` says whether its identifiers are ever searched for."""
+    `parameters` those beside `_lastUpdated` that we ever search it by."""
 
     type: str
     within: Params
-    identifier: bool
+    parameters: tuple[str, ...]
 
 
 class Reader:
@@ -65,9 +65,9 @@ class Reader:
             return found  # with nothing there, nothing can be seen to be filtered
         filters = await self._filters(asked, "_lastUpdated", NEVER, ALWAYS)
         found.append(Fact(asked.type, "filter:_lastUpdated", filters))
-        if asked.identifier:
-            value = await self._filters(asked, "identifier", self._absent, None)
-            found.append(Fact(asked.type, "filter:identifier", value))
+        for name in asked.parameters:
+            none = self._absent if name == "identifier" else _ABSENT
+            found.append(Fact(asked.type, f"filter:{name}", await self._filters(asked, name, none, None)))
         if filters == "filters" and not self._dated:
             found += await self._date_search(asked, _resources(page))
         if page.next and not self._paged:
