@@ -18,9 +18,11 @@ from cm_service.db import connections
 from cm_service.db.engine import Database
 from cm_service.db.sealed import Sealer, key_in_file
 from cm_service.errors import BadInput, Misconfigured
+from cm_service.fhir import vendor
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
 from cm_service.fhir.http import EmrHttp
+from cm_service.fhir.pace import Pace
 from cm_service.flow.nightly import Tools
 from cm_service.settings import Settings
 
@@ -118,12 +120,14 @@ def _clear_words() -> Iterator[None]:
 @asynccontextmanager
 async def fhir_client(settings: Settings, emr: Any) -> AsyncIterator[FhirClient]:
     """A client for one EMR connection (a row of `emr`), bounded as the settings say."""
+    limit = vendor.load(emr.profile, extra=settings.extra_profiles).rate_limit
     http = EmrHttp(
         emr.base_url,
         _credentials(emr),
         concurrency=settings.read_concurrency,
         timeout_seconds=settings.read_timeout_seconds,
         attempts=settings.read_attempts,
+        pace=Pace(limit.calls, limit.seconds) if limit else None,
     )
     async with http:
         yield FhirClient(http)

@@ -88,7 +88,7 @@ def test_pages_land_in_one_file_a_type_with_a_manifest(emr: ScriptedEmr, folder:
     assert report.complete
     assert report.types.keys() == {*MAIN, *REFERENCED}
     told = report.types["Patient"]
-    assert (told.status, told.pages, told.resources) == ("complete", 2, 3)
+    assert (told.status, told.pages, told.resources) == ("complete", 4, 3)  # read twice
     assert msgspec.json.decode((folder / MANIFEST).read_bytes(), type=PullReport) == report
 
 
@@ -129,7 +129,8 @@ def test_progress_is_heard_page_by_page_and_at_the_end(emr: ScriptedEmr, folder:
     heard: list[str] = []
     read(emr, folder, heard=heard)
     told = [line for line in heard if line.startswith("Patient")]
-    assert told == ["Patient reading 1", "Patient reading 2", "Patient complete 2"]
+    again = ["Patient reading 2"] * 2  # two pages are read twice: a row may have slipped between them
+    assert told == ["Patient reading 1", "Patient reading 2", *again, "Patient complete 2"]
 
 
 def test_1B_F10_what_comes_twice_lands_once(emr: ScriptedEmr, folder: Path) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from cm_service import wiring
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
+from cm_service.flow.pull import roster
 from cm_service.settings import Settings
 
 WRITE_MODES = ("propose", "auto", "dry-run")
 AUTH = ("none", "bearer")
-_MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient")
-_COLUMN = {"token": "token_reference"}
+_MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient", "roster", "group")
+_COLUMN = {"token": "token_reference", "group": "group_id"}
 
 
 def columns_of(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -42,6 +43,8 @@ def _value(key: str, value: str) -> str | None:
         _one_of(key, value, AUTH)
     if key == "token" and value and not value.startswith(("env:", "file:")):
         raise BadInput("token says where the token is, env:NAME or file:PATH, not what it is")
+    if key == "roster" and value:
+        roster.listed(value)
     if key == "profile":
         vendor.load(value, extra=Settings().extra_profiles)
     return value if value or key not in _MAY_BE_NONE else None

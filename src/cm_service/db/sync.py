@@ -217,6 +217,18 @@ def users_of_places(connection: sa.Connection, emr: str, keys: set[str]) -> set[
     return {row.survivor for row in rows if any(needle in row.facts for needle in needles)}
 
 
+def set_holes(connection: sa.Connection, emr: str, holes: dict[str, tuple[str, ...]]) -> None:
+    """What these records may lack is another thing now: whoever it is about is judged again."""
+    if not holes:
+        return
+    statement = (
+        sa.update(Record)
+        .where(Record.emr == emr, Record.patient_id == sa.bindparam("who"))
+        .values(holes=sa.bindparam("lacks"), due=True)
+    )
+    connection.execute(statement, [{"who": who, "lacks": list(some)} for who, some in holes.items()])
+
+
 def set_survivors(connection: sa.Connection, emr: str, survivors: dict[str, str]) -> None:
     if not survivors:
         return

@@ -76,6 +76,7 @@ class Emr(Base):
     write_mode: Mapped[str]
     settings: Mapped[dict[str, Any]]
     profile: Mapped[str | None]  # name of a vendor profile (fhir/profiles)
+    roster: Mapped[str | None] = mapped_column(sa.Text)  # "file:PATH" with one Patient id a line
     test_patient: Mapped[str | None]  # the one patient in whose chart a probe may write
     paused_at: Mapped[dt.datetime | None]  # since then nothing is written to it
     max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number

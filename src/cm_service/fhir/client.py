@@ -102,21 +102,29 @@ class FhirClient:
         return list(found.values())
 
     async def search(
-        self, type_: str, params: Params, *, post: bool = False, headers: dict[str, str] | None = None
+        self,
+        type_: str,
+        params: Params,
+        *,
+        post: bool = False,
+        headers: dict[str, str] | None = None,
+        resume: str | None = None,
     ) -> AsyncGenerator[Page, None]:
         """Pages in the order of the EMR's own `next` links. A link that expired while we read (HAPI
-        answers 410) starts the search anew: resources then come twice.
+        answers 410) starts the search anew: resources then come twice. `resume` is a `next` link that an
+        earlier walk of the same search did not come to follow.
 
         Raises PagingBroken, FilterDropped and what reading raises."""
         first = self._first(type_, params, post=post, headers=headers or {})
         for restart in range(_RESTARTS + 1):
-            trail = _Trail(self, type_, params)
+            going_on = resume is not None and restart == 0
+            trail = _Trail(self, type_, params, resumed=going_on)
             try:
-                async for page in trail.walk(first):
+                async for page in trail.walk(self._resumed(type_, first, resume) if going_on else first):
                     yield page
                 return
             except EmrRefused as refusal:
-                if trail.pages == 0 or refusal.status not in _EXPIRED:
+                if (trail.pages == 0 and not going_on) or refusal.status not in _EXPIRED:
                     raise
                 if restart == _RESTARTS:
                     text = f"the next links of {type_} expire before they are read ({refusal.status})"
@@ -155,6 +163,11 @@ class FhirClient:
         form = strict | {"Content-Type": "application/x-www-form-urlencoded"}
         return Ask("POST", self._url(f"{type_}/_search"), f"search of {type_}", form, query.encode())
 
+    def _resumed(self, type_: str, first: Ask, link: str | None) -> Ask:
+        url = next_url(self._http.base_url, type_, link or "")
+        headers = {name: value for name, value in first.headers.items() if name != "Content-Type"}
+        return Ask("GET", url, f"next page of {type_}", headers)
+
     def _get(self, path: str, what: str) -> Ask:
         return Ask("GET", self._url(path), what, {"Accept": self._mime})
 
@@ -163,17 +176,17 @@ class FhirClient:
 
 
 class _Trail:
-    """One walk along the `next` links of one search."""
+    """One walk along the `next` links of one search; only a first page says what was asked."""
 
-    def __init__(self, client: FhirClient, type_: str, params: Params) -> None:
-        self._client, self._type, self._params = client, type_, params
+    def __init__(self, client: FhirClient, type_: str, params: Params, *, resumed: bool) -> None:
+        self._client, self._type, self._params, self._resumed = client, type_, params, resumed
         self._seen: set[str] = set()
         self.pages = self._bytes = 0
 
     async def walk(self, ask: Ask | None) -> AsyncIterator[Page]:
         while ask is not None:
             page = await self._client._http.read(ask, parse_page)
-            if self.pages == 0 and page.self_link is not None:
+            if self.pages == 0 and not self._resumed and page.self_link is not None:
                 check_filters(self._type, self._params, page.self_link)
             self.pages += 1
             self._bytes += page.size
@@ -185,13 +198,12 @@ class _Trail:
             return None
         if self.pages >= self._client._max_pages or self._bytes >= self._client._max_bytes:
             raise PagingBroken(f"the search of {self._type} does not end: stopped after {self.pages} pages")
-        base, here = self._client._http.base_url, page.self_link
-        url = next_url(base, self._type, page.next)
+        here = page.self_link
+        following = self._client._resumed(self._type, ask, page.next)
         self._seen.add(ask.url)
-        if url in self._seen or here == page.next:
+        if following.url in self._seen or here == page.next:
             raise PagingBroken(f"the next links of {self._type} run in a circle after {self.pages} pages")
-        headers = {name: value for name, value in ask.headers.items() if name != "Content-Type"}
-        return Ask("GET", url, f"next page of {self._type}", headers)
+        return following
 
 
 def _held(answer: Answer, type_: str) -> Held:

@@ -23,6 +23,7 @@ from cm_service.errors import (
 )
 from cm_service.fhir.answers import Answer, outcome_codes, outcome_text, read_body
 from cm_service.fhir.credentials import Credentials, is_loopback
+from cm_service.fhir.pace import Pace
 from cm_service.fhir.retry import retry_after, wait_before
 from cm_service.logs import log
 
@@ -61,8 +62,8 @@ class EmrHttp:
     """Use as `async with`. At most `concurrency` requests run at a time, whoever asks.
 
     `timeout_seconds` bounds the wait for the headers, and again the whole body (a body that drips
-    would never meet a timeout between two reads). `transport` takes the place of a connection, for
-    campaigns without sockets."""
+    would never meet a timeout between two reads). `pace` is the EMR's limit of calls, where it has one.
+    `transport` takes the place of a connection, for campaigns without sockets."""
 
     def __init__(
         self,
@@ -73,13 +74,14 @@ class EmrHttp:
         timeout_seconds: float = 60.0,
         attempts: int = 4,
         max_body_bytes: int = 100_000_000,
+        pace: Pace | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = _checked_base(base_url)
         self.host = self.base_url.netloc.decode()
         self._credentials, self._attempts, self._sleep = credentials, attempts, sleep
-        self._timeout, self._max_body = timeout_seconds, max_body_bytes
+        self._timeout, self._max_body, self._pace = timeout_seconds, max_body_bytes, pace
         self._slots = asyncio.Semaphore(concurrency)
         self.throttled, self.longest_wait_asked = 0, 0.0  # answers 429, and seconds in their Retry-After
         loopback = is_loopback(self.base_url.host)
@@ -133,8 +135,15 @@ class EmrHttp:
             raise _AgainError(NotFhir(f"{self.host}, {ask.what}: {error}")) from None
         if _may_pass(answer.status):
             text = f"{self.host} answered {answer.status} to {ask.what}, and again after every wait"
-            raise _AgainError(EmrUnreachable(text, status=answer.status), retry_after(answer.headers))
+            raise _AgainError(EmrUnreachable(text, status=answer.status), self._wait_asked(answer))
         raise self.refusal(ask.what, answer)
+
+    def _wait_asked(self, answer: Answer) -> float | None:
+        """Some EMRs say 429 for the rest of their span, and not for how long (eClinicalWorks)."""
+        asked = retry_after(answer.headers)
+        if asked is None and answer.status == 429 and self._pace is not None:
+            return self._pace.seconds
+        return asked
 
     async def _answer(self, ask: Ask) -> Answer:
         response = await self._send(ask)
@@ -180,6 +189,8 @@ class EmrHttp:
         elif not is_loopback(self.base_url.host):
             text = f"requests without authentication go to loopback only, not to {self.host}: set --auth"
             raise Misconfigured(text)
+        if self._pace is not None:
+            await self._pace.wait()
         request = self._client.build_request(ask.method, ask.url, headers=headers, content=ask.content)
         async with asyncio.timeout(self._timeout):
             response = await self._client.send(request, stream=True)

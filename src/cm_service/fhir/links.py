@@ -11,7 +11,9 @@ from cm_service.errors import FilterDropped, PagingBroken
 
 Params = Sequence[tuple[str, str]]
 # These shape an answer; they do not select what is in it.
-_SHAPING = frozenset({"_count", "_sort", "_total", "_format", "_pretty", "_summary", "_elements"})
+_SHAPING = frozenset(
+    {"_count", "_maxresults", "_sort", "_total", "_format", "_pretty", "_summary", "_elements"}
+)
 
 
 def next_url(base: httpx.URL, type_: str, link: str) -> str:

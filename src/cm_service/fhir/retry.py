@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from cm_service.fhir.instants import parse_http_date
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 120.0
 # Some gateways send the epoch second at which to come back where seconds to wait belong.
@@ -20,7 +21,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _until(_date(text), headers)
+        seconds = _until(parse_http_date(text), headers)
     if seconds >= _EPOCH_FROM:
         seconds = _until(_epoch(seconds), headers)
     return seconds if 0 <= seconds < float("inf") else None
@@ -33,16 +34,8 @@ def wait_before(attempt: int, asked: float | None) -> float:
 
 
 def _until(moment: datetime | None, headers: Mapping[str, str]) -> float:
-    sent = _date(headers.get("date", ""))
+    sent = parse_http_date(headers.get("date", ""))
     return (moment - sent).total_seconds() if moment and sent else -1.0
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        parsed = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _epoch(seconds: float) -> datetime | None:

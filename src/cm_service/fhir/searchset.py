@@ -6,6 +6,7 @@ of any size and nine-digit seconds stand there as they came.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import msgspec
@@ -13,16 +14,20 @@ import msgspec
 from cm_service.errors import NotFhir
 from cm_service.fhir import rawjson
 from cm_service.fhir.answers import Answer
+from cm_service.fhir.instants import earliest, parse_http_date, parse_instant
 
 # A line break cannot stand inside a JSON string: between tokens it becomes a space.
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """`resources`: what matched, one line of JSON each. `hollow` counts entries
-    without a resource, `included` those that only came along, `failed` outcomes of severity error."""
+    """`resources`: what matched, one line of JSON each, and `updated` the meta.lastUpdated of each. `hollow`
+    counts entries without a resource, `included` those that only came along, `failed` outcomes of severity
+    error. `date` is when the server says that it answered: the earlier one of its header and its Bundle."""
 
     resources: tuple[bytes, ...]
+    updated: tuple[dt.datetime | None, ...]
+    date: dt.datetime | None
     size: int
     total: int | None
     next: str | None
@@ -49,6 +54,7 @@ class _Entry(msgspec.Struct):
 
 class _Bundle(msgspec.Struct):
     resourceType: str = ""
+    meta: Any = None
     type: str | None = None
     total: Any = None
     link: list[_Link] | None = None
@@ -61,6 +67,7 @@ class _Issue(msgspec.Struct):
 
 class _Head(msgspec.Struct):
     resourceType: str = ""
+    meta: Any = None
     issue: list[_Issue] | None = None  # of an OperationOutcome
 
 
@@ -71,7 +78,8 @@ def parse_page(answer: Answer) -> Page:
     if bundle.resourceType != "Bundle" or bundle.type != "searchset":
         raise NotFhir(f"a search was answered with {_named(bundle)} in place of a searchset")
     links = {link.relation: link.url for link in reversed(bundle.link or [])}
-    return _page(bundle, links, size=len(body))
+    told = earliest(parse_http_date(answer.headers.get("date", "")), _updated(bundle.meta))
+    return _page(bundle, links, size=len(body), date=told)
 
 
 def _bundle(body: bytes) -> _Bundle:
@@ -87,18 +95,23 @@ def _named(bundle: _Bundle) -> str:
     return "another Bundle" if bundle.resourceType == "Bundle" else "another resource"
 
 
-def _page(bundle: _Bundle, links: dict[str, str], *, size: int) -> Page:
+def _page(bundle: _Bundle, links: dict[str, str], *, size: int, date: dt.datetime | None) -> Page:
     lines: list[bytes] = []
+    updated: list[dt.datetime | None] = []
     counts = {"hollow": 0, "included": 0, "failed": 0, "warned": 0}
     for entry in bundle.entry or []:
-        kind = _kind(entry)
+        head = _head(entry)
+        kind = _kind(entry, head)
         if kind == "match":
             lines.append(bytes(entry.resource).translate(_ONE_LINE))
+            updated.append(_updated(head.meta))
         else:
             counts[kind] += 1
     total = bundle.total if isinstance(bundle.total, int) and not isinstance(bundle.total, bool) else None
     return Page(
         resources=tuple(lines),
+        updated=tuple(updated),
+        date=date,
         size=size,
         total=total,
         next=links.get("next"),
@@ -107,17 +120,24 @@ def _page(bundle: _Bundle, links: dict[str, str], *, size: int) -> Page:
     )
 
 
-def _kind(entry: _Entry) -> str:
+def _head(entry: _Entry) -> _Head:
+    try:
+        return msgspec.json.decode(bytes(entry.resource), type=_Head)
+    except (ValueError, RecursionError):
+        return _Head()
+
+
+def _kind(entry: _Entry, head: _Head) -> str:
     """match, included, hollow, failed or warned. A resource that nobody can read is a match all the
     same: its line is for the quarantine, with its place."""
-    raw = bytes(entry.resource)
-    if raw in (b"", b"null", b"{}"):
+    if bytes(entry.resource) in (b"", b"null", b"{}"):
         return "hollow"
-    try:
-        head = msgspec.json.decode(raw, type=_Head)
-    except (ValueError, RecursionError):
-        return "match"
     if head.resourceType == "OperationOutcome":
         severe = any(issue.severity in ("fatal", "error") for issue in head.issue or [])
         return "failed" if severe else "warned"
-    return "included" if entry.search and entry.search.mode == "include" else "match"
+    readable = head.resourceType != ""
+    return "included" if readable and entry.search and entry.search.mode == "include" else "match"
+
+
+def _updated(meta: Any) -> dt.datetime | None:
+    return parse_instant(meta.get("lastUpdated")) if isinstance(meta, dict) else None

@@ -108,8 +108,13 @@ class RateLimit(_Part, frozen=True):
 
 
 class Paging(_Part, frozen=True):
+    """`count`: the parameter that names a page's size; `snapshot`: are the pages of one search of one
+    moment, so that no row slips from one page to another while people write?"""
+
     default: int | None = None
     most: int | None = None
+    count: str = "_count"
+    snapshot: Answer = Answer.UNKNOWN
     note: str = ""
 
 

@@ -110,8 +110,11 @@ def _problems(
 ) -> Iterator[str]:
     """What makes a run partial, each in one sentence with its place."""
     for kind, said in source.types.items():
-        if said["status"] != "complete":
+        if said["status"] not in ("complete", "absent"):
             yield f"{kind} was not read to its end: {said.get('reason', said['status'])}"
+        if failed := said.get("failed_patients"):
+            yield f"{kind} of {failed} patients was not read: {said['first_failure']}"
+    yield from source.problems
     holes = [reject for reject in source.rejects if reject.is_hole]
     for reject in holes[:SHOWN_HOLES]:
         yield f"{reject.place}: {reject.sentence}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,8 +19,10 @@ MANIFEST = "manifest.json"
 
 class TypeReport(msgspec.Struct, kw_only=True):
     """How reading one type went. `status`: reading, complete (to the last page), refused (with
-    `http_status`) or failed; `reason` is the sentence for the operator, `notes` what else he should
-    know. `resources` counts landed lines, without repetitions."""
+    `http_status`), absent (refused, and not promised either) or failed; `reason` is the sentence for the
+    operator, `notes` what else he should know. `resources` counts landed lines, without repetitions.
+    `patients` are those for whom it was read to the end, None where it was not read patient by patient;
+    `failed` those for whom it was not, and why."""
 
     type: str
     status: str = "reading"
@@ -29,10 +31,22 @@ class TypeReport(msgspec.Struct, kw_only=True):
     notes: list[str] = []
     pages: int = 0
     resources: int = 0
+    patients: list[str] | None = None
+    failed: dict[str, str] = {}
 
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes = [*self.notes, text]
+
+
+class RosterReport(msgspec.Struct, kw_only=True):
+    """Whom the searches within patients were about: see `pull.roster`. `ids` None: nobody was asked about
+    that way, or only those who were read anyway."""
+
+    origin: str = ""
+    size: int = 0
+    reason: str = ""
+    ids: list[str] | None = None
 
 
 class PullReport(msgspec.Struct, kw_only=True):
@@ -41,13 +55,15 @@ class PullReport(msgspec.Struct, kw_only=True):
     emr: str
     types: dict[str, TypeReport]
     notes: list[str] = []
+    roster: RosterReport = msgspec.field(default_factory=RosterReport)
 
     def of_status(self, status: str) -> frozenset[str]:
         return frozenset(name for name, report in self.types.items() if report.status == status)
 
     @property
     def complete(self) -> bool:
-        return self.of_status("complete") == self.types.keys()
+        whole = self.of_status("complete") | self.of_status("absent")
+        return whole == self.types.keys() and not any(said.failed for said in self.types.values())
 
 
 class TypeFile:
@@ -69,14 +85,16 @@ class TypeFile:
         os.fsync(self._file.fileno())
         self._file.close()
 
-    def add(self, lines: Iterable[bytes]) -> int:
-        """Append what is new; returns how many lines that were."""
-        new = {digest(line): line for line in lines}
-        fresh = [line for key, line in new.items() if key not in self._written]
-        self._written.update(new)
-        self._file.writelines(line + b"\n" for line in fresh)
+    def add(self, lines: Sequence[bytes]) -> list[int]:
+        """Append what is new; returns which of the lines that were."""
+        fresh = []
+        for place, line in enumerate(lines):
+            if (key := digest(line)) not in self._written:
+                self._written.add(key)
+                self._file.write(line + b"\n")
+                fresh.append(place)
         self._file.flush()
-        return len(fresh)
+        return fresh
 
 
 def digest(line: bytes) -> bytes:

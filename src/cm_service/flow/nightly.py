@@ -25,6 +25,7 @@ from cm_service.flow.judge import Night
 from cm_service.flow.passport import Examination
 from cm_service.flow.plan import plan
 from cm_service.flow.plans.context import PlanContext
+from cm_service.flow.pull.connected import source_of
 from cm_service.flow.reconcile import Connected, note_deleted, reconcile
 from cm_service.flow.records import Store, Stored
 from cm_service.flow.sources import Source, from_folder, from_pull
@@ -114,9 +115,9 @@ async def _read(
     # The moment in the name, because a new store counts its runs from 1 beside old folders.
     name = f"{tools.clock():%Y%m%dT%H%M%S%f}-{run_id}"
     folder = landing.run_folder(tools.settings.data_dir, emr.slug, name)
-    asked = pull.Source(
-        slug=emr.slug, concept_map=concept_map, named=tuple(filter(None, (emr.practice, emr.owner)))
-    )
+    with tools.database.read() as connection:
+        known = passport.load(connection, emr.slug, passport.profile_of(tools.settings, emr))
+        asked = source_of(connection, emr, known, now=options.as_of)
     try:
         report = await pull.pull(
             client, asked, folder, progress=lambda item: tell(f"{item.type}: {item.resources} read")
@@ -143,7 +144,14 @@ async def _reconcile(
 
 def _keep(db: Database, plans: Night, source: Source) -> Stored:
     """Records, and at once the decisions and intents of whoever changed."""
-    store = Store(db, plans, replaces=source.replaces, holes=source.holes, entangled=source.entangled())
+    store = Store(
+        db,
+        plans,
+        replaces=source.replaces,
+        holes=source.holes,
+        of_whom=source.of_whom,
+        entangled=source.entangled(),
+    )
     return store.take(source.patients(), source.places)
 
 

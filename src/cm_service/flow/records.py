@@ -47,8 +47,9 @@ class Entry(NamedTuple):
 
 
 class Store:
-    """Takes one reading into the store. `replaces` are the types whose absence means deletion;
-    `entangled` the patient ids that a merge joins: they are judged when all have been read."""
+    """Takes one reading into the store. `replaces` are the types whose absence means deletion, for the
+    patients in `of_whom` where a type stands there; `entangled` the patient ids that a merge joins: they
+    are judged when all have been read."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Store:
         *,
         replaces: frozenset[str],
         holes: Mapping[str, Iterable[str]],
+        of_whom: Mapping[str, frozenset[str]] | None = None,
         entangled: frozenset[str] = frozenset(),
     ) -> None:
         self.db, self.night, self.emr = db, night, night.emr
@@ -64,7 +66,7 @@ class Store:
         with db.read() as connection:
             self.held = sync.held_records(connection, self.emr)
             before = sync.count_by_type(connection, self.emr)
-        self.vanished = Vanished(replaces, before)
+        self.vanished = Vanished(replaces, before, of_whom or {})
         merged = {who for who, held in self.held.items() if held.survivor != who}
         self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
         self.links: dict[str, str | None] = {}
@@ -82,6 +84,7 @@ class Store:
                 self._save(batch, judge)
                 batch = []
         self._save(batch, judge)
+        self._note_holes()
         self._remove()
         self._merge()
         found = self.vanished
@@ -161,6 +164,18 @@ class Store:
                 if before != now[key]:
                     self.vanished.moved(before, key)
         sync.own(connection, self.emr, owned)
+
+    def _note_holes(self) -> None:
+        """Whose record was not read anew may still lack what could not be read of it."""
+        changed = {
+            who: self._holes(who)
+            for who, held in self.held.items()
+            if who not in self.vanished.visited and held.holes != self._holes(who)
+        }
+        for who, holes in changed.items():
+            self.held[who] = self.held[who]._replace(holes=holes)
+        with self.db.write() as connection:
+            sync.set_holes(connection, self.emr, changed)
 
     def _remove(self) -> None:
         """Take what was not read any more out of its records."""

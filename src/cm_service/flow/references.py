@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cm_service.fhir.values import References
+from cm_service.fhir.values import References, is_id
 
 
 class _Referring(msgspec.Struct):
@@ -16,6 +16,19 @@ class _Referring(msgspec.Struct):
     specimen: Any = None  # Observation
     location: Any = None  # Encounter
     serviceProvider: Any = None  # Encounter
+
+
+class _Named(msgspec.Struct):
+    id: Any = None
+
+
+def id_of(line: bytes) -> str | None:
+    """The id of a resource, None where there is no usable one."""
+    try:
+        found = msgspec.json.decode(line, type=_Named).id
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, str) and is_id(found) else None
 
 
 class Referred:

@@ -3,12 +3,13 @@ on both are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cm_service.flow import landing, sieve
 from cm_service.flow.connection import ConceptMap
+from cm_service.flow.holes import Holes
 from cm_service.flow.landing import PullReport
 from cm_service.flow.normalise import KINDS, Reject
 from cm_service.flow.ours import Json
@@ -21,7 +22,9 @@ ALL_TYPES = frozenset(KINDS)
 
 class Source(NamedTuple):
     """One night's reading. `types` says per FHIR type how it was read; `replaces` are the types whose
-    absence means deletion, `unread` those not read to their end, `refused` those the EMR denies."""
+    absence means deletion, `unread` those not read to their end, `refused` those the EMR denies.
+    `of_whom` says of the types that were read patient by patient for whom they were; `problems` what
+    went wrong beside that."""
 
     reading: sieve.Reading
     pulled: bool
@@ -29,6 +32,8 @@ class Source(NamedTuple):
     replaces: frozenset[str]
     unread: frozenset[str]
     refused: frozenset[str]
+    of_whom: Mapping[str, frozenset[str]] = {}
+    problems: tuple[str, ...] = ()
 
     def patients(self) -> Iterator[tuple[str, Facts]]:
         return self.reading.patients()
@@ -38,8 +43,8 @@ class Source(NamedTuple):
         return self.reading.places
 
     @property
-    def holes(self) -> Mapping[str, Iterable[str]]:
-        return self.reading.holes
+    def holes(self) -> Mapping[str, frozenset[str]]:
+        return Holes(self.reading.holes, self.of_whom)
 
     @property
     def rejects(self) -> list[Reject]:
@@ -81,13 +86,27 @@ def from_pull(
         folder, base_url=base_url, concept_map=concept_map, max_line_bytes=max_line_bytes
     )
     complete = report.of_status("complete") - reading.unread
-    refused = report.of_status("refused")
+    refused = report.of_status("refused") | report.of_status("absent")
+    of_whom = {
+        kind: frozenset(said.patients)
+        for kind, said in report.types.items()
+        if kind in complete and said.patients is not None
+    }
+    problems = (report.roster.reason,) if report.roster.reason else ()
     types = {kind: _said(item) for kind, item in sorted(report.types.items())}
     unread = (report.types.keys() - complete - refused) | reading.unread
-    return Source(reading, True, types, complete, frozenset(unread), refused)
+    return Source(reading, True, types, complete, frozenset(unread), refused, of_whom, problems)
 
 
 def _said(item: landing.TypeReport) -> dict[str, Any]:
+    """Counts and sentences, and nobody's name."""
     said: dict[str, Any] = {"status": item.status, "pages": item.pages, "resources": item.resources}
-    optional = {"http_status": item.http_status, "reason": item.reason, "notes": item.notes}
+    optional = {
+        "http_status": item.http_status,
+        "reason": item.reason,
+        "notes": item.notes,
+        "patients": len(item.patients or ()),
+        "failed_patients": len(item.failed),
+        "first_failure": next(iter(item.failed.values()), ""),
+    }
     return said | {name: value for name, value in optional.items() if value}

@@ -18,10 +18,16 @@ def too_many(missing: int, held: int) -> bool:
 
 class Vanished:
     """Collects while a reading is taken in. `replaces` are the types that were read to their end,
-    `before` how many resources were held per type."""
+    `before` how many resources were held per type; `of_whom` says of the types that were read patient by
+    patient for whom they were: of others nothing is known to be gone."""
 
-    def __init__(self, replaces: frozenset[str], before: Mapping[str, int]) -> None:
-        self.replaces, self.before = replaces, before
+    def __init__(
+        self,
+        replaces: frozenset[str],
+        before: Mapping[str, int],
+        of_whom: Mapping[str, frozenset[str]],
+    ) -> None:
+        self.replaces, self.before, self.of_whom = replaces, before, of_whom
         self.seen: set[str] = set()  # resource keys, to tell a move from a deletion
         self.visited: set[str] = set()
         self.removed = 0
@@ -35,10 +41,14 @@ class Vanished:
     def kept(self, patient_id: str, old: Facts, new: Facts) -> dict[str, AnyFact]:
         """What was held and not read: it stays for now, and is noted if its type was fully read."""
         gone = old.keys() - new.keys()
-        noted = {key for key in gone if key.partition("/")[0] in self.replaces}
+        noted = {key for key in gone if self._was_read(key.partition("/")[0], patient_id)}
         if noted:
             self._missing.setdefault(patient_id, set()).update(noted)
         return {key: old[key] for key in gone}
+
+    def _was_read(self, kind: str, patient_id: str) -> bool:
+        of_whom = self.of_whom.get(kind)
+        return kind in self.replaces and (of_whom is None or patient_id in of_whom)
 
     def moved(self, patient_id: str, key: str) -> None:
         self._missing.setdefault(patient_id, set()).add(key)

@@ -1,0 +1,164 @@
+"""Reads one type, in the narrowest way that the EMR takes: as a whole, or patient by patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+from urllib.parse import quote
+
+from cm_service.errors import EmrError, EmrRefused, FilterDropped, IncompleteAnswer
+from cm_service.fhir.client import FhirClient
+from cm_service.fhir.searchset import Page
+from cm_service.flow.landing import TypeFile, TypeReport
+from cm_service.flow.pull.roster import Roster
+from cm_service.flow.pull.search import Search
+from cm_service.flow.pull.source import Source
+from cm_service.flow.pull.walk import Walk, walk
+from cm_service.flow.wanted import Query
+
+LONGEST_QUERY = 1500  # characters of a list in a URL: some gateways cut or refuse URLs over 2,000
+VALUES_PER_POST = 500
+# A refusal with one of these may be about a parameter; any other would meet a wider search too.
+_ABOUT_PARAMETERS = frozenset({400, 405, 414, 422, 501})
+_WANTS_PATIENT = frozenset({400, 412, 422})  # to a search of everything, where a patient is needed
+_ALIKE, _IN_A_ROW = 3, 10  # patients whose failures are no longer their own: of the first ones, of any
+_HOLLOW, _FAILED = "entries without a resource", "reports of an error inside a good answer"
+
+
+class Run(Protocol):
+    """What the types of one pull share."""
+
+    client: FhirClient
+    source: Source
+    post_works: bool
+
+    async def roster(self) -> Roster: ...
+    def landed(self, report: TypeReport, page: Page) -> None: ...
+
+
+class TypeReader:
+    """`read` raises EmrError where the type as a whole could not be read; what failed for single patients
+    stands in the report, and touches only them."""
+
+    def __init__(self, run: Run, report: TypeReport, file: TypeFile) -> None:
+        self._run, self._report, self._file = run, report, file
+        self._type, self._way, self._holes = report.type, 0, Counter[str]()
+
+    async def read(self, ways: Sequence[Sequence[Query]], *, within_patient: bool) -> None:
+        if within_patient:
+            await self._patients(ways)
+            return
+        try:
+            await self._ways(ways, "")
+        except EmrRefused as refusal:
+            if refusal.status not in _WANTS_PATIENT or not (await self._run.roster()).ids:
+                raise
+            self._report.note(f"asked again patient by patient, because {refusal}")
+            self._way = 0
+            await self._patients(ways)
+
+    async def _patients(self, ways: Sequence[Sequence[Query]]) -> None:
+        """One after the other: the types go side by side, and the client bounds how many requests run."""
+        report, in_a_row = self._report, 0
+        report.patients = []
+        error: EmrError | None = None
+        for who in (await self._run.roster()).ids:
+            try:
+                await self._ways(ways, who)
+            except EmrError as failure:
+                error, in_a_row = failure, in_a_row + 1
+                report.failed = {**report.failed, who: str(failure)}
+                if _is_everybodys(failure, in_a_row, first=not report.patients):
+                    raise
+            else:
+                in_a_row = 0
+                report.patients.append(who)
+        if error is not None and not report.patients:
+            raise error
+
+    async def _ways(self, ways: Sequence[Sequence[Query]], patient: str) -> None:
+        """What worked for one patient is asked first for the next."""
+        self._holes.clear()
+        while True:
+            try:
+                for query in ways[self._way] if ways else ():
+                    await self._query(query, patient)
+                break
+            except (EmrRefused, FilterDropped) as error:
+                if self._way + 1 >= len(ways) or not _is_about_parameters(error):
+                    raise
+                self._way += 1
+                self._report.note(f"asked again more widely, because {error}")
+        if self._holes:
+            found = " and ".join(f"{count} {what}" for what, count in sorted(self._holes.items()))
+            raise IncompleteAnswer(f"the answers of {self._run.client.host} on {self._type} held {found}")
+
+    async def _query(self, query: Query, patient: str) -> None:
+        """One list of values in as few requests as the EMR takes: POST keeps a long one out of URLs.
+
+        HAPI 5 takes it, but its self link then lacks what was posted, so there it goes in parts."""
+        chunks = list(_chunks(query.values))
+        if len(chunks) > 1 and self._run.post_works:
+            try:
+                for start in range(0, len(query.values), VALUES_PER_POST):
+                    values = query.values[start : start + VALUES_PER_POST]
+                    await self._search(Search(self._type, query.parameter, values, patient), post=True)
+                return
+            except (EmrRefused, FilterDropped) as error:
+                if isinstance(error, EmrRefused) and error.status == 401:
+                    raise
+                self._run.post_works = False
+        for values in chunks:
+            await self._search(Search(self._type, query.parameter, values, patient), post=False)
+
+    async def _search(self, search: Search, *, post: bool) -> None:
+        run = self._run
+        await walk(
+            run.client,
+            run.source,
+            search,
+            window=None,
+            post=post,
+            state=Walk(),
+            land=self._land,
+            keep=lambda _state: None,
+        )
+
+    def _land(self, page: Page) -> list[int]:
+        report, fresh = self._report, self._file.add(page.resources)
+        report.pages += 1
+        report.resources += len(fresh)
+        self._holes += Counter({_HOLLOW: page.hollow, _FAILED: page.failed})
+        if page.warned:
+            report.note("the EMR sent a warning with its answer")
+        if page.self_link is None:
+            report.note("the EMR does not say which parameters it used")
+        self._run.landed(report, page)
+        return fresh
+
+
+def _is_everybodys(failure: EmrError, in_a_row: int, *, first: bool) -> bool:
+    """Is this no longer about a patient? A bad token is not; the same answer for the first three, or for
+    ten in a row, is not either. A filter that is dropped would bring everybody's for each."""
+    if isinstance(failure, FilterDropped) or (isinstance(failure, EmrRefused) and failure.status == 401):
+        return True
+    return in_a_row >= (_ALIKE if first else _IN_A_ROW)
+
+
+def _is_about_parameters(error: EmrRefused | FilterDropped) -> bool:
+    return isinstance(error, FilterDropped) or error.status in _ABOUT_PARAMETERS
+
+
+def _chunks(values: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The values in lists short enough for a URL; one empty list for none."""
+    chunk: list[str] = []
+    length = 0
+    for value in values:
+        size = len(quote(value)) + 1
+        if chunk and length + size > LONGEST_QUERY:
+            yield tuple(chunk)
+            chunk, length = [], 0
+        chunk.append(value)
+        length += size
+    yield tuple(chunk)
