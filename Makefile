@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench faults edits openapi foreign-emr lock clean
+.PHONY: demo test lint bench faults edits openapi foreign-emr token-server lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -41,6 +41,10 @@ openapi: $(VENV)/.installed
 # The FHIR server that the tests run against (Java 17, Maven): 215 MB, once.
 foreign-emr: $(VENV)/.installed
 	$(BIN)/python -m tests.real.foreign_emr
+
+# The token server that the tests run against (Node 20): 3 MB, once.
+token-server:
+	cd tests/real/oidc && npm ci --ignore-scripts --no-audit --no-fund
 
 # Made anew by a maintainer when pyproject.toml changes; needs `uv` on the PATH. The second file is the
 # image's: the same versions without the tools of development.

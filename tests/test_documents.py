@@ -64,6 +64,7 @@ def test_every_command_has_help() -> None:
         *([name] for name in ("demo", "evaluate", "sync", "emr", "ledger", "serve", "sandbox")),
         *([name] for name in ("migrate", "doctor", "openapi", "panel")),
         *(["emr", name] for name in ("add", "list", "set", "check", "remove")),
+        *(["keys", name] for name in ("rotate", "list")),
         ["sync", "status"],
         ["ledger", "list"],
     ):

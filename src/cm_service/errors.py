@@ -68,6 +68,12 @@ class EmrUnreachable(EmrError):
         self.status = status
 
 
+class TokenRefused(EmrUnreachable):
+    """No token for this EMR, so nothing was sent to it: the token endpoint said no, or may not be asked."""
+
+    advice = Advice.TELL
+
+
 class EmrBusy(EmrError):
     """429, or 503 with Retry-After, to a write: not taken; the same write may go again later."""
 

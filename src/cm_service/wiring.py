@@ -21,12 +21,23 @@ from cm_service.errors import BadInput, Misconfigured
 from cm_service.fhir import vendor
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
+from cm_service.fhir.discovery import MAX_BYTES
 from cm_service.fhir.http import EmrHttp
+from cm_service.fhir.keyring import KeyRing
 from cm_service.fhir.pace import Pace
+from cm_service.fhir.proofs import ClientSecret, PrivateKeyJwt, Prover
+from cm_service.fhir.scopes import Wanted
+from cm_service.fhir.signing import ALGORITHMS, Signer, signer_of
+from cm_service.fhir.smart import Registration, TokenCredentials
+from cm_service.fhir.vendor import Answer, Verb
+from cm_service.flow import passport
 from cm_service.flow.nightly import Tools
+from cm_service.flow.passport.paper import WRITTEN
+from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
 from cm_service.settings import Settings
 
 _ONE_TOKEN = re.compile(r"[!-~]+")  # what fits into a header
+_TOKEN_SECONDS = 30.0  # a token endpoint that takes longer is down
 
 
 def now() -> dt.datetime:
@@ -123,23 +134,94 @@ async def fhir_client(settings: Settings, emr: Any) -> AsyncIterator[FhirClient]
     limit = vendor.load(emr.profile, extra=settings.extra_profiles).rate_limit
     http = EmrHttp(
         emr.base_url,
-        _credentials(emr),
+        credentials(settings, emr),
         concurrency=settings.read_concurrency,
         timeout_seconds=settings.read_timeout_seconds,
         attempts=settings.read_attempts,
         pace=Pace(limit.calls, limit.seconds) if limit else None,
+        open_door=emr.auth_options.get("allow-unauthenticated") == "yes",
     )
     async with http:
         yield FhirClient(http)
 
 
-def _credentials(emr: Any) -> Credentials:
+def credentials(settings: Settings, emr: Any) -> Credentials:
+    """How we prove to this EMR who we are; keys and secrets are read now, before the EMR is asked for
+    anything. Raises Misconfigured."""
     if emr.auth == "none":
         return NoCredentials()
-    return StaticBearer(lambda: secret(emr.token_reference))
+    if emr.auth == "bearer":
+        token(emr)  # missing or unreadable: now, not at the first page
+        return StaticBearer(lambda: token(emr))
+    options = emr.auth_options
+    registration = Registration(
+        base_url=emr.base_url,
+        token_url=options.get("token-url"),
+        audience=options.get("aud", "token-url"),
+        scope=options.get("scope"),
+        scope_style=options.get("scope-style"),
+        wanted=_wanted(settings, emr),
+    )
+    prover = _key_prover(settings, options) if emr.auth == "backend" else _secret_prover(options)
+
+    def connect(base_url: str, attempts: int) -> EmrHttp:
+        seconds = min(settings.read_timeout_seconds, _TOKEN_SECONDS)
+        limits: dict[str, Any] = {"timeout_seconds": seconds, "max_body_bytes": MAX_BYTES}
+        return EmrHttp(base_url, NoCredentials(), attempts=attempts, open_door=True, **limits)
+
+    return TokenCredentials(registration, prover, connect=connect, now=now, attempts=settings.read_attempts)
 
 
-def secret(reference: str | None) -> str:
+def keyring(settings: Settings) -> KeyRing:
+    """Our own signing keys."""
+    return KeyRing(settings.data_dir / "keys" / "signing.json")
+
+
+def _secret_prover(options: dict[str, str]) -> Prover:
+    found = _secret(options.get("secret"), "client secret")
+    return ClientSecret(options["client-id"], found, style=options.get("secret-style", "basic"))
+
+
+def _key_prover(settings: Settings, options: dict[str, str]) -> Prover:
+    """A key of this connection's own, where one is named; else those of this installation."""
+    kid, alg = options.get("key-id"), options.get("alg")
+    if "key" in options:
+        own = signer_of(_secret(options["key"], "signing key"), kid=kid)
+        if alg not in (None, own.alg):
+            raise Misconfigured(f"the signing key signs with {own.alg}, not with {alg}")
+        return PrivateKeyJwt(options["client-id"], (own.alg,), lambda _alg, _now: own)
+    ring = keyring(settings)
+
+    def signer(wanted: str, moment: dt.datetime) -> Signer:
+        found = ring.signer(wanted, moment)
+        return found._replace(kid=kid) if kid else found
+
+    algorithms = (alg,) if alg else ALGORITHMS
+    for each in algorithms:
+        signer(each, now())  # missing or unreadable: now, not at the first page
+    return PrivateKeyJwt(options["client-id"], algorithms, signer)
+
+
+def _wanted(settings: Settings, emr: Any) -> Wanted:
+    """The least: what a night reads, and what it may write by the vendor's word and the write mode."""
+    reads = frozenset((*WHOLE, *CODED, *REFERENCED, *(["Group"] if emr.group_id else [])))
+    if emr.write_mode == "dry-run":
+        return Wanted(reads)
+    allows = passport.profile_of(settings, emr).allows
+    verbs = (Verb.CREATE, Verb.UPDATE)
+    writes = (kind for kind in WRITTEN if any(allows(kind, verb).answer != Answer.NO for verb in verbs))
+    return Wanted(reads, frozenset(writes))
+
+
+def token(emr: Any) -> str:
+    """The static token of this EMR. Raises Misconfigured, without the token and without its place."""
+    found = _secret(emr.token_reference, "token")
+    if not _ONE_TOKEN.fullmatch(found):
+        raise Misconfigured("what `token` leads to is no token: it holds a space, a line's end or the like")
+    return found
+
+
+def _secret(reference: str | None, what: str) -> str:
     """A secret by reference (`env:NAME` or `file:PATH`); the store never holds the secret itself.
     Raises Misconfigured, without the secret and without the path."""
     kind, _, place = (reference or "").partition(":")
@@ -147,11 +229,9 @@ def secret(reference: str | None) -> str:
         found = Path(place).read_text() if kind == "file" else os.environ.get(place, "")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path that can be none
         kind = type(error).__name__
-        raise Misconfigured(f"the file with the token of this EMR cannot be read ({kind})") from None
+        raise Misconfigured(f"the file with the {what} of this EMR cannot be read ({kind})") from None
     if not found.strip():
-        raise Misconfigured("the token of this EMR is not where `token` says (env:NAME or file:PATH)")
-    if not _ONE_TOKEN.fullmatch(found.strip()):
-        raise Misconfigured("what `token` leads to is no token: it holds a space, a line's end or the like")
+        raise Misconfigured(f"the {what} of this EMR is not where it should be (env:NAME or file:PATH)")
     return found.strip()
 
 

@@ -85,11 +85,18 @@ def test_1B_F39_one_401_is_answered_with_renewed_credentials(emr: ScriptedEmr) -
     assert [r.headers["authorization"] for r in emr.requests] == ["Bearer stale", "Bearer fresh"]
 
 
-def test_1B_F40_a_401_that_stays_is_a_refusal_and_is_not_hammered(emr: ScriptedEmr) -> None:
+@pytest.mark.parametrize(("renewable", "requests"), [(True, 2), (False, 1)])
+def test_1B_F40_a_401_that_stays_is_a_refusal_and_is_not_hammered(
+    emr: ScriptedEmr, renewable: bool, requests: int
+) -> None:
+    class Credentials(StaticBearer):
+        async def renew(self, rejected: str | None) -> bool:
+            return renewable
+
     emr.on("GET Observation", Reply(401))
     with pytest.raises(EmrRefused, match="refused search of Observation with 401"):
-        lines(emr)
-    assert len(emr.requests) == 2
+        lines(emr, credentials=Credentials("t0ken"))
+    assert len(emr.requests) == requests
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 422, 501])

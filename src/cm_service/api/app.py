@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from cm_service import __version__, wiring
-from cm_service.api import operations, problems
+from cm_service.api import keys, operations, problems
 from cm_service.api.doorway import Doorway
 from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for router in (operations.router, token_endpoint.router):
+    for router in (operations.router, keys.router, token_endpoint.router):
         app.include_router(router)
     if settings is not None:
         app.state.doorway = _doorway(settings)
@@ -50,5 +50,6 @@ def _doorway(settings: Settings) -> Doorway:
         database=database,
         clock=wiring.now,
         keys=KeySource(JwksHttp(wiring.outside_client, private_hosts=private), wiring.now),
+        ring=wiring.keyring(settings),
         public_url=settings.public_url.rstrip("/"),
     )

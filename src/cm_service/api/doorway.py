@@ -13,6 +13,7 @@ from cm_service.api.security.key_source import KeySource
 from cm_service.api.security.signed import Claims
 from cm_service.db import doors
 from cm_service.db.engine import Database
+from cm_service.fhir.keyring import KeyRing
 
 TOKEN_LIFE = dt.timedelta(seconds=300)  # SMART: a backend service's token should not live longer
 
@@ -24,7 +25,8 @@ class Doorway:
     store: Database
     database: Database
     clock: Callable[[], dt.datetime]
-    keys: KeySource
+    keys: KeySource  # of others
+    ring: KeyRing  # our own
     public_url: str  # without a slash at its end
     token_life: dt.timedelta = TOKEN_LIFE
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from cm_service import wiring
+from cm_service.cli import emr_auth
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
 from cm_service.flow.pull import roster
 from cm_service.settings import Settings
 
 WRITE_MODES = ("propose", "auto", "dry-run")
-AUTH = ("none", "bearer")
 _MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient", "roster", "group")
 _COLUMN = {"token": "token_reference", "group": "group_id"}
 
@@ -20,12 +20,6 @@ _COLUMN = {"token": "token_reference", "group": "group_id"}
 def columns_of(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Columns of `emr` for these (key, value), each looked at. Raises BadInput."""
     return {_COLUMN.get(key, key.replace("-", "_")): _value(key, value) for key, value in given}
-
-
-def check_auth(auth: str, token: str | None) -> None:
-    """Do the two fit? Raises BadInput."""
-    if auth == "bearer" and token is None:
-        raise BadInput("auth bearer needs a token: env:NAME or file:PATH")
 
 
 def _value(key: str, value: str) -> str | None:
@@ -40,7 +34,7 @@ def _value(key: str, value: str) -> str | None:
     if key == "write-mode":
         _one_of(key, value, WRITE_MODES)
     if key == "auth":
-        _one_of(key, value, AUTH)
+        _one_of(key, value, emr_auth.WAYS)
     if key == "token" and value and not value.startswith(("env:", "file:")):
         raise BadInput("token says where the token is, env:NAME or file:PATH, not what it is")
     if key == "roster" and value:

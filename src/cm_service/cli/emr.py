@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cm_service import wiring
 from cm_service.cli import connection_values as values
+from cm_service.cli import emr_auth
 from cm_service.cli import passport as passports
 from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, people
 from cm_service.db import care, connections
@@ -29,9 +30,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last 
 
 
 def public(row: Any) -> dict[str, Any]:
-    """What may be shown of a connection: everything but where its token is."""
-    hidden = {"token_reference"}
-    return {name: value for name, value in row._mapping.items() if name not in hidden}
+    """What may be shown of a connection: everything but where its secrets are."""
+    shown = {name: value for name, value in row._mapping.items() if name != "token_reference"}
+    return shown | {"auth_options": emr_auth.public(row.auth_options)}
 
 
 @app.command()
@@ -39,8 +40,27 @@ def add(
     slug: Annotated[str, typer.Option(help="Short name, used everywhere else.")],
     base_url: Annotated[str, typer.Option(help="FHIR R4 base URL.")],
     timezone: Annotated[str, typer.Option(help="The practice's IANA zone, such as America/Detroit.")],
-    auth: Annotated[str, typer.Option(help="none (loopback only) or bearer.")] = "none",
-    token: Annotated[str | None, typer.Option(help="Where the token is: env:NAME or file:PATH.")] = None,
+    auth: Annotated[
+        str, typer.Option(help=f"{', '.join(emr_auth.WAYS)}; none is for loopback only.")
+    ] = "none",
+    token: Annotated[str | None, typer.Option(help="bearer: env:NAME or file:PATH of the token.")] = None,
+    client_id: Annotated[str | None, typer.Option(help="secret, backend: as registered.")] = None,
+    secret: Annotated[str | None, typer.Option(help="secret: env:NAME or file:PATH of it.")] = None,
+    secret_style: Annotated[str | None, typer.Option(help="secret: basic (default) or post.")] = None,
+    token_url: Annotated[
+        str | None, typer.Option(help="The registered token endpoint, where it is on another host.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="backend: env:NAME or file:PATH of a private key of its own.")
+    ] = None,
+    key_id: Annotated[str | None, typer.Option(help="backend: the kid that the EMR knows it by.")] = None,
+    alg: Annotated[str | None, typer.Option(help="backend: RS384 or ES384 only.")] = None,
+    aud: Annotated[str | None, typer.Option(help="backend: token-url (default), issuer, or a URL.")] = None,
+    scope: Annotated[str | None, typer.Option(help="secret, backend: in place of the least needed.")] = None,
+    scope_style: Annotated[str | None, typer.Option(help="secret, backend: v1 or v2.")] = None,
+    allow_unauthenticated: Annotated[
+        bool, typer.Option("--allow-unauthenticated", help="none: not only on loopback.")
+    ] = False,
     group: Annotated[str | None, typer.Option(help="Group id of the panel.")] = None,
     practice: Annotated[str | None, typer.Option(help="The practice: Organization/ID.")] = None,
     owner: Annotated[
@@ -60,7 +80,21 @@ def add(
         given |= {"practice": practice or "", "owner": owner or ""}
         given |= {"write-mode": write_mode, "profile": profile or ""}
         columns = values.columns_of(given.items())
-        values.check_auth(columns["auth"], columns["token_reference"])
+        proofs = {
+            "client-id": client_id,
+            "secret": secret,
+            "secret-style": secret_style,
+            "token-url": token_url,
+            "key": key,
+            "key-id": key_id,
+            "alg": alg,
+            "aud": aud,
+            "scope": scope,
+            "scope-style": scope_style,
+            "allow-unauthenticated": "yes" if allow_unauthenticated else None,
+        }
+        columns["auth_options"] = emr_auth.with_options({}, proofs)
+        emr_auth.check(columns)
         database = wiring.open_database(Settings())
         with database.write() as connection:
             connections.add_emr(
@@ -100,18 +134,18 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Change rule parameters (a1c.target=7.5) or connection settings (write-mode=auto, profile=epic,
-    token=file:PATH, test-patient=ID: the one patient whom questions to the EMR may be about). Nothing
-    after = is none."""
+    the options of `emr add` such as auth=backend client-id=ID, test-patient=ID: the one patient whom
+    questions to the EMR may be about). Nothing after = is none."""
     with errors_become_exits(as_json):
         database = wiring.open_database(Settings())
         with database.write() as connection:
             row = connections.get_emr(connection, slug)
             given = dict(map(pair, pairs))
-            own = {key: value for key, value in given.items() if key not in CONNECTION_SETTINGS}
-            columns = values.columns_of(item for item in given.items() if item[0] not in own)
-            values.check_auth(
-                columns.get("auth", row.auth), columns.get("token_reference", row.token_reference)
-            )
+            proofs = {key: value for key, value in given.items() if key in emr_auth.OPTIONS}
+            columns = values.columns_of(item for item in given.items() if item[0] in CONNECTION_SETTINGS)
+            columns["auth_options"] = emr_auth.with_options(row.auth_options, proofs)
+            emr_auth.check({**row._mapping, **columns})
+            own = {k: v for k, v in given.items() if k not in CONNECTION_SETTINGS and k not in proofs}
             columns["settings"] = {**row.settings, **own}
             parameters_of(columns["settings"])  # refuses an unknown key or a value out of range
             connections.update_emr(connection, slug, **columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
@@ -13,6 +13,7 @@ import uvicorn
 from cm_service import __version__, wiring
 from cm_service.api.app import create_app
 from cm_service.cli.output import FAILED, emit, errors_become_exits, people
+from cm_service.db import connections
 from cm_service.errors import BadInput, CmError
 from cm_service.rules import registry
 from cm_service.sandbox import panel as panels
@@ -82,6 +83,12 @@ def doctor(as_json: Json = False) -> None:
     try:
         database = wiring.open_database(settings)
         checks["database"] = f"{database.engine.dialect.name}, schema current"
+        with database.read() as connection:
+            emrs = connections.list_emrs(connection)
+        for emr in emrs:
+            unusable = _unusable(settings, emr)
+            healthy = healthy and unusable is None
+            checks[f"credentials of {emr.slug}"] = unusable or f"{emr.auth}, readable"
     except (CmError, sa.exc.SQLAlchemyError, OSError) as error:
         healthy = False
         own = isinstance(error, CmError)
@@ -93,6 +100,15 @@ def doctor(as_json: Json = False) -> None:
         emit({"status": "complete" if healthy else "failed", **checks})
     if not healthy:
         raise typer.Exit(FAILED)
+
+
+def _unusable(settings: Settings, emr: Any) -> str | None:
+    """What keeps us from asking this EMR: told now, not by the night."""
+    try:
+        wiring.credentials(settings, emr)
+    except CmError as error:
+        return str(error)
+    return None
 
 
 def openapi() -> None:

@@ -70,6 +70,8 @@ class Emr(Base):
     timezone: Mapped[str]
     auth: Mapped[str]
     token_reference: Mapped[str | None] = mapped_column(sa.Text)  # "env:NAME" or "file:PATH", never a secret
+    # How tokens are asked for: KEY: VALUE of `emr set auth.KEY`, secrets and private keys by reference.
+    auth_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     group_id: Mapped[str | None]
     practice: Mapped[str | None]
     owner: Mapped[str | None]

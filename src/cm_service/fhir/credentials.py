@@ -17,21 +17,22 @@ class Credentials(Protocol):
         """The value of the Authorization header, None for none."""
         ...
 
-    async def renew(self) -> None:
-        """Called once after a 401: the next `authorization` should be a fresh one."""
+    async def renew(self, rejected: str | None) -> bool:
+        """Called after a 401 to this header; whether there is another one now, so that a second try makes
+        sense. Raises what `authorization` raises."""
         ...
 
 
 class NoCredentials:
-    """Good for loopback only."""
+    """Good for loopback, unless a person says otherwise."""
 
     scope = None
 
     async def authorization(self) -> str | None:
         return None
 
-    async def renew(self) -> None:
-        return None
+    async def renew(self, rejected: str | None) -> bool:  # noqa: ARG002
+        return False
 
 
 class StaticBearer:
@@ -51,8 +52,9 @@ class StaticBearer:
             self._header = f"Bearer {self._fetch()}"
         return self._header
 
-    async def renew(self) -> None:
+    async def renew(self, rejected: str | None) -> bool:
         self._header = None
+        return await self.authorization() != rejected
 
 
 def is_loopback(host: str) -> bool:

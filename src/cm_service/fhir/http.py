@@ -22,7 +22,7 @@ from cm_service.errors import (
     WriteOutcomeUnknown,
 )
 from cm_service.fhir.answers import Answer, outcome_codes, outcome_text, read_body
-from cm_service.fhir.credentials import Credentials, is_loopback
+from cm_service.fhir.credentials import Credentials, NoCredentials, is_loopback
 from cm_service.fhir.pace import Pace
 from cm_service.fhir.retry import retry_after, wait_before
 from cm_service.logs import log
@@ -63,7 +63,8 @@ class EmrHttp:
 
     `timeout_seconds` bounds the wait for the headers, and again the whole body (a body that drips
     would never meet a timeout between two reads). `pace` is the EMR's limit of calls, where it has one.
-    `transport` takes the place of a connection, for campaigns without sockets."""
+    `transport` takes the place of a connection, for campaigns without sockets. `open_door`: requests
+    without credentials may go to any host."""
 
     def __init__(
         self,
@@ -77,11 +78,13 @@ class EmrHttp:
         pace: Pace | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        open_door: bool = False,
     ) -> None:
         self.base_url = _checked_base(base_url)
         self.host = self.base_url.netloc.decode()
         self._credentials, self._attempts, self._sleep = credentials, attempts, sleep
         self._timeout, self._max_body, self._pace = timeout_seconds, max_body_bytes, pace
+        self._open_door = open_door
         self._slots = asyncio.Semaphore(concurrency)
         self.throttled, self.longest_wait_asked = 0, 0.0  # answers 429, and seconds in their Retry-After
         loopback = is_loopback(self.base_url.host)
@@ -109,22 +112,24 @@ class EmrHttp:
         renewed, attempt = False, 1
         async with self._slots:
             while True:
+                authorization = await self._authorization()
                 try:
-                    return await self._try(ask, parse, accept)
+                    return await self._try(ask, authorization, parse, accept)
                 except EmrRefused as refusal:
-                    if refusal.status != 401 or renewed:
+                    if refusal.status != 401 or renewed or not await self._credentials.renew(authorization):
                         raise
                     renewed = True
-                    await self._credentials.renew()
                 except _AgainError as again:
                     if attempt >= self._attempts:
                         raise again.error from again.__cause__
                     await self._sleep(wait_before(attempt, again.wait))
                     attempt += 1
 
-    async def _try(self, ask: Ask, parse: Callable[[Answer], T], accept: frozenset[int]) -> T:
+    async def _try(
+        self, ask: Ask, authorization: str | None, parse: Callable[[Answer], T], accept: frozenset[int]
+    ) -> T:
         try:
-            answer = await self._answer(ask)
+            answer = await self._answer(ask, authorization)
             if answer.status in accept:
                 return parse(answer)
         except (httpx.TransportError, TimeoutError) as error:
@@ -145,8 +150,8 @@ class EmrHttp:
             return self._pace.seconds
         return asked
 
-    async def _answer(self, ask: Ask) -> Answer:
-        response = await self._send(ask)
+    async def _answer(self, ask: Ask, authorization: str | None) -> Answer:
+        response = await self._send(ask, authorization)
         try:
             async with asyncio.timeout(self._timeout):
                 body = await read_body(response, limit=self._max_body)
@@ -156,19 +161,27 @@ class EmrHttp:
         return Answer(response.status_code, response.headers, body)
 
     async def write(self, ask: Ask) -> Answer:
-        """The answer to a request that is sent exactly once.
+        """The answer to a request that is sent exactly once, or once more with a new token after a 401,
+        which is said at the door: nothing was done then.
 
         Raises EmrUnreachable when no connection came about (nothing was sent), else
         WriteOutcomeUnknown when no headers came back. A body that failed is None."""
         async with self._slots:
-            try:
-                response = await self._send(ask)
-            except _NOT_SENT as error:
-                raise self._unreachable(ask, error) from error
-            except (httpx.TransportError, TimeoutError) as error:
-                text = f"{self.host} gave no answer to {ask.what} ({_words(error)}): it may have been done"
-                raise WriteOutcomeUnknown(text) from error
-            body = await self._body_of_write(response)
+            authorization = await self._authorization()
+            answer = await self._write_once(ask, authorization)
+            if answer.status == 401 and await self._credentials.renew(authorization):
+                answer = await self._write_once(ask, await self._authorization())
+        return answer
+
+    async def _write_once(self, ask: Ask, authorization: str | None) -> Answer:
+        try:
+            response = await self._send(ask, authorization)
+        except _NOT_SENT as error:
+            raise self._unreachable(ask, error) from error
+        except (httpx.TransportError, TimeoutError) as error:
+            text = f"{self.host} gave no answer to {ask.what} ({_words(error)}): it may have been done"
+            raise WriteOutcomeUnknown(text) from error
+        body = await self._body_of_write(response)
         log.debug(ask.what, host=self.host, status=response.status_code)
         return Answer(response.status_code, response.headers, body)
 
@@ -181,14 +194,22 @@ class EmrHttp:
         finally:
             await response.aclose()
 
-    async def _send(self, ask: Ask) -> httpx.Response:
+    async def _authorization(self) -> str | None:
+        """The header's value. Raises Misconfigured before anything leaves that must not."""
+        if is_loopback(self.base_url.host):
+            return await self._credentials.authorization()
+        if isinstance(self._credentials, NoCredentials):
+            if not self._open_door:
+                text = f"requests without authentication go to loopback only, not to {self.host}: set --auth"
+                raise Misconfigured(text)
+        elif self.base_url.scheme != "https":
+            raise Misconfigured(f"a token goes over https only, not in clear to {self.host}")
+        return await self._credentials.authorization()
+
+    async def _send(self, ask: Ask, authorization: str | None) -> httpx.Response:
         headers = {"Accept-Encoding": "gzip", **ask.headers}
-        authorization = await self._credentials.authorization()
         if authorization is not None:
             headers["Authorization"] = authorization
-        elif not is_loopback(self.base_url.host):
-            text = f"requests without authentication go to loopback only, not to {self.host}: set --auth"
-            raise Misconfigured(text)
         if self._pace is not None:
             await self._pace.wait()
         request = self._client.build_request(ask.method, ask.url, headers=headers, content=ask.content)

@@ -7,6 +7,7 @@ registered for, whatever was asked.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from cm_service.fhir.vendor import Answer
 
@@ -26,3 +27,46 @@ def granted(scope: str | None, resource: str, verb: str) -> Answer:
             if _RIGHT[verb] in rights:
                 return Answer.YES
     return Answer.NO
+
+
+class Wanted(NamedTuple):
+    """FHIR types that we read and search, and those that we also create and update."""
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+
+
+def asked(wanted: Wanted, *, style: str) -> str:
+    """The least that will do, in the syntax of `style` (v1 or v2)."""
+    if style == "v2":
+        words = [f"system/{type_}.rs" for type_ in wanted.reads - wanted.writes]
+        words += [f"system/{type_}.crus" for type_ in wanted.writes]
+    else:
+        words = [f"system/{type_}.read" for type_ in wanted.reads | wanted.writes]
+        words += [f"system/{type_}.write" for type_ in wanted.writes]
+    return " ".join(sorted(words))
+
+
+def missing(asked_scope: str, granted_scope: str | None) -> list[str]:
+    """The words that were asked for and not granted in full, by what they mean; [] where nobody said."""
+    if granted_scope is None:
+        return []
+    return [word for word in asked_scope.split() if not _covered(word, granted_scope)]
+
+
+def may_read_all(scope: str | None, resource: str) -> bool:
+    """False where the token says that a search of this type gives nothing, or only a part of it (a scope
+    with `?`, SMART 2): what was read then proves nothing. True where nobody said."""
+    return scope is None or not missing(f"system/{resource}.rs", scope)
+
+
+def _covered(word: str, scope: str) -> bool:
+    wanted = _SCOPE.fullmatch(word)
+    if wanted is None:
+        return word in scope.split()
+    rights = set(_VERSION_1.get(wanted["rights"], wanted["rights"]))
+    for each in scope.split():
+        found = _SCOPE.fullmatch(each)
+        if found and found["type"] in ("*", wanted["type"]) and ("?" not in each or each == word):
+            rights -= set(_VERSION_1.get(found["rights"], found["rights"]))
+    return not rights
