@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from cm_service.sandbox.routes import dispatch
 from cm_service.sandbox.search import condition_pairs, parse, run
 from cm_service.sandbox.told import written_answer
 from cm_service.sandbox.versions import Version
-from cm_service.sandbox.wire import Resource, encode, instant
+from cm_service.sandbox.wire import Resource, encode, instant, version_of
 from cm_service.sandbox.writes import match_none_exist
 
 _ORDER = ("DELETE", "POST", "PUT", "GET")
@@ -48,7 +49,7 @@ def process(emr: Emr, call: Call) -> Answer:
         "resourceType": "Bundle",
         "type": f"{kind}-response",
         "entry": [
-            _response(answer, entry, with_body) for answer, entry in zip(answers, entries, strict=True)
+            _response(emr, answer, entry, with_body) for answer, entry in zip(answers, entries, strict=True)
         ],
     }
     shows = tuple(version for answer in answers for version in answer.shows)
@@ -148,11 +149,8 @@ def _resolve(emr: Emr, reference: str, base: str) -> str:
     return found[0].key
 
 
-def _response(answer: Answer, entry: _Entry, with_body: bool) -> Resource:
-    response: Resource = {"status": str(answer.status)}
-    for header, name in (("Location", "location"), ("ETag", "etag")):
-        if header in answer.headers:
-            response[name] = answer.headers[header]
+def _response(emr: Emr, answer: Answer, entry: _Entry, with_body: bool) -> Resource:
+    response = _head(emr, answer, entry)
     if answer.version is not None:
         response["lastModified"] = instant(answer.version.updated)
     if answer.status >= 400:
@@ -160,3 +158,17 @@ def _response(answer: Answer, entry: _Entry, with_body: bool) -> Resource:
     if answer.body and (with_body or entry.method == "GET"):
         return {"resource": msgspec.Raw(answer.body), "response": response}
     return {"response": response}
+
+
+def _head(emr: Emr, answer: Answer, entry: _Entry) -> Resource:
+    """Status, location and etag."""
+    location = answer.headers.get("Location", answer.headers.get("Content-Location", ""))
+    found = {"location": location if entry.method != "GET" else "", "etag": answer.headers.get("ETag", "")}
+    status = str(answer.status)
+    if emr.personality.manners.terse_entries:
+        status = f"{status} {HTTPStatus(answer.status).phrase}"
+        found = {
+            "location": found["location"].removeprefix(entry.call.base + "/"),
+            "etag": version_of(found["etag"]) if found["etag"] else "",
+        }
+    return {"status": status, **{name: value for name, value in found.items() if value}}

@@ -48,18 +48,25 @@ _CODES: Mapping[tuple[str, str], str] = {
 }
 
 
-def check_content(resource: Resource, *, type_: str) -> None:
-    """Raises Refusal 400 for the wrong type, 422 for content that R4 does not allow."""
+def check_content(resource: Resource, *, type_: str, lax: bool = False) -> None:
+    """Raises Refusal 400 for the wrong type, 422 for content that R4 does not allow. `lax`: as a parser
+    would, which refuses codes that it does not know and misses nothing."""
     if resource.get("resourceType") != type_:
         raise Refusal(400, "invalid", f"the body must be a {type_}")
     if not isinstance(resource.get("meta", {}), dict):
         raise Refusal(400, "structure", "meta must be an object")
+    for (owner, element), codes in _CODES.items():
+        if owner == type_ and element in resource and resource[element] not in codes.split():
+            status = 400 if lax else 422
+            raise Refusal(status, "code-invalid", f"{type_}.{element} is not one of its codes")
+    if not lax:
+        _check_completeness(resource, type_)
+
+
+def _check_completeness(resource: Resource, type_: str) -> None:
     for element in _REQUIRED.get(type_, "").split():
         if not resource.get(element):
             raise Refusal(422, "required", f"{type_}.{element} is required")
-    for (owner, element), codes in _CODES.items():
-        if owner == type_ and element in resource and resource[element] not in codes.split():
-            raise Refusal(422, "code-invalid", f"{type_}.{element} is not one of its codes")
     if type_ == "Goal":
         _check_targets(resource)
     if type_ == "CarePlan":

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from cm_service.sandbox.manners import Manners
 from cm_service.sandbox.parameters import SearchParameter
 from cm_service.sandbox.wire import Resource
 
@@ -160,6 +161,7 @@ class Personality:
     refuses_condition: bool = True
     keeps_version: bool = False
     hollow_status: int = 405
+    manners: Manners = field(default_factory=Manners)
     longest_id: int = 64
     id_of: Callable[[str], str] = str
     calls_a_minute: int | None = None

@@ -70,7 +70,7 @@ def _answer(emr: Emr, incoming: Incoming) -> Answer:
     if incoming.method == "POST" and path[1:] == ("_search",):
         call = replace(call, query=query + _form(incoming))
     elif incoming.method in ("POST", "PUT"):
-        call = replace(call, resource=_resource(incoming))
+        call = replace(call, resource=_resource(emr, incoming))
     elif incoming.method == "PATCH" and _content_type(incoming) == _PATCH_TYPE:
         call = replace(call, patch=_json(incoming.body))
     if incoming.method == "POST" and not path:
@@ -102,9 +102,10 @@ def _form(incoming: Incoming) -> list[tuple[str, str]]:
         raise Refusal(400, "structure", "the body is not UTF-8") from error
 
 
-def _resource(incoming: Incoming) -> Resource:
+def _resource(emr: Emr, incoming: Incoming) -> Resource:
     if _content_type(incoming) not in _JSON:
-        raise Refusal(415, "not-supported", f"this server takes {JSON_TYPE} only")
+        status = emr.personality.manners.media_status
+        raise Refusal(status, "not-supported", f"this server takes {JSON_TYPE} only")
     resource = _json(incoming.body)
     if not isinstance(resource, dict):
         raise Refusal(400, "structure", "the body must be one JSON object")

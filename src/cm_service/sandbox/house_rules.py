@@ -150,7 +150,7 @@ def only_to(status: str) -> Rule:
 
 def no_new_numbers(emr: Emr, call: Call) -> Resource:
     """An id of digits only is for the server to give."""
-    if call.id.isdecimal() and not emr.store.exists(f"{call.type}/{call.id}"):
+    if call.id.isdecimal() and emr.store.current(call.type, call.id) is None:
         raise Refusal(400, "processing", "a client cannot choose an id of digits only")
     return call.resource
 

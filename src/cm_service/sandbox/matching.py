@@ -145,6 +145,8 @@ def _date_test(parameter: SearchParameter, raw: str) -> Test:
         raise ValueError("not a date with a prefix")
     compare = _COMPARE[found.group(1) or "eq"]
     asked = _interval(found.group(2))
+    if parameter.prefixes and found.group(1) and found.group(1) not in parameter.prefixes:
+        raise ValueError("this server does not know that prefix here")
     if parameter.days and "T" in raw:
         raise ValueError("this server compares whole days")
 

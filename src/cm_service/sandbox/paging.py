@@ -18,7 +18,7 @@ from cm_service.sandbox.declared import Paging
 from cm_service.sandbox.search import Query
 from cm_service.sandbox.store import Store
 from cm_service.sandbox.versions import Version
-from cm_service.sandbox.wire import Resource, instant
+from cm_service.sandbox.wire import Resource, instant, subset
 
 _KEPT_SEARCHES = 500
 Body = Callable[[Version], bytes]
@@ -34,6 +34,7 @@ class _Found:
     count: int
     used: list[tuple[str, str]]
     base: str
+    elements: frozenset[str]
 
     def url(self, *more: tuple[str, str]) -> str:
         pairs = [*self.used, *more]
@@ -82,7 +83,7 @@ class Pages:
     def first(
         self, type_: str, query: Query, found: list[Version], *, base: str, body: Body, start: int = 0
     ) -> Page:
-        result = _Found(type_, found, query.count, query.used, base)
+        result = _Found(type_, found, query.count, query.used, base, query.elements)
         if query.only_count:
             return Page(self._bundle(total=len(found), links=[("self", result.url())]), ())
         name = secrets.token_urlsafe(12)
@@ -110,7 +111,7 @@ class Pages:
         shown = found.versions[max(0, start - self._paging.repeats) : end]
         bundle = self._bundle(total=len(found.versions), links=links)
         if shown:
-            bundle["entry"] = [_entry(version, found.base, body) for version in shown]
+            bundle["entry"] = [_entry(version, found, body) for version in shown]
         return Page(bundle, tuple(shown))
 
     def _link(self, found: _Found, name: str, start: int) -> str:
@@ -132,9 +133,10 @@ class Pages:
         }
 
 
-def _entry(version: Version, base: str, body: Body) -> Resource:
+def _entry(version: Version, found: _Found, body: Body) -> Resource:
+    shown = body(version)
     return {
-        "fullUrl": f"{base}/{version.key}",
-        "resource": msgspec.Raw(body(version)),
+        "fullUrl": f"{found.base}/{version.key}",
+        "resource": msgspec.Raw(subset(shown, found.elements) if found.elements else shown),
         "search": {"mode": "match"},
     }

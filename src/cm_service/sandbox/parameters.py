@@ -20,7 +20,7 @@ class Kind(StrEnum):
 class SearchParameter(NamedTuple):
     """`paths` are element names from the resource down; `target` limits a reference to one type.
 
-    `days`: a date that is asked in whole days (UTC), without a time.
+    `days`: a date that is asked in whole days (UTC), without a time. `prefixes`: the only ones it takes.
     """
 
     name: str
@@ -28,6 +28,7 @@ class SearchParameter(NamedTuple):
     paths: tuple[str, ...]
     target: str = ""
     days: bool = False
+    prefixes: tuple[str, ...] = ()
 
 
 def _token(name: str, *paths: str) -> SearchParameter:

@@ -58,13 +58,13 @@ def _page_answer(page: Page) -> Answer:
 
 
 def read(emr: Emr, call: Call) -> Answer:
-    return version_answer(emr, _alive(emr, known_version(emr, call)))
+    return version_answer(emr, call, _alive(emr, known_version(emr, call)))
 
 
 def vread(emr: Emr, call: Call) -> Answer:
     for version in emr.store.history(call.type, call.id):
         if emr.personality.version_name(version) == call.version:
-            return version_answer(emr, _alive(emr, version))
+            return version_answer(emr, call, _alive(emr, version))
     raise Refusal(404, "not-found", "no such version")
 
 

@@ -79,7 +79,8 @@ def dispatch(emr: Emr, call: Call, *, method: str, path: tuple[str, ...]) -> Ans
             return route.handler(emr, call)
     _refuse_hollow(emr, call, [r.interaction for r in routes if r.method == method])
     allow = ", ".join(route.method for route in allowed)
-    raise Refusal(405, "not-supported", "this server does not do that: see /metadata", allow=allow)
+    status = emr.personality.manners.method_status
+    raise Refusal(status, "not-supported", "this server does not do that: see /metadata", allow=allow)
 
 
 def _refuse_hollow(emr: Emr, call: Call, interactions: list[str | None]) -> None:

@@ -22,6 +22,7 @@ Pairs = Sequence[tuple[str, str]]
 @dataclass
 class Query:
     """One search as the server understood it. `used` are the parameters of the self link.
+    `elements`: no others are shown, if there are any.
 
     `held` and `lag_seconds` say what of it the search index does not show yet.
     """
@@ -30,6 +31,7 @@ class Query:
     tests: list[Test] = field(default_factory=list)
     used: list[tuple[str, str]] = field(default_factory=list)
     only_count: bool = False
+    elements: frozenset[str] = frozenset()
     held: bool = False
     lag_seconds: float = 0.0
 
@@ -43,6 +45,9 @@ def parse(pairs: Pairs, *, declared: Declared, limits: Personality, strict: bool
     for name, raw in pairs:
         if name in (limits.paging.count, "_summary"):
             _shape(query, name, raw, limits)
+        elif name == "_elements" and limits.manners.subsets:
+            query.elements |= frozenset(raw.split(","))
+            query.used.append((name, raw))
         elif name in declared.idle:
             query.used.append((name, raw))
         elif name in declared.parameters:

@@ -13,6 +13,7 @@ import msgspec
 JSON_TYPE = "application/fhir+json"
 
 Resource = dict[str, Any]
+SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -26,6 +27,15 @@ def decode(body: bytes) -> Any:
 
 def encode(value: object) -> bytes:
     return _ENCODER.encode(value)
+
+
+def subset(body: bytes, elements: frozenset[str]) -> bytes:
+    """A resource with no more than these elements, and the tag that says so."""
+    whole: Resource = decode(body)
+    kept = {name: value for name, value in whole.items() if name in elements}
+    meta = whole.get("meta", {})
+    tagged = {**meta, "tag": [*meta.get("tag", ()), {**SUBSETTED}]}
+    return encode({"resourceType": whole["resourceType"], "id": whole["id"], "meta": tagged, **kept})
 
 
 def instant(moment: dt.datetime) -> str:

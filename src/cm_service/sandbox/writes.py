@@ -13,13 +13,13 @@ from cm_service.sandbox.checks import ID, check_content, check_references, make_
 from cm_service.sandbox.declared import Guard
 from cm_service.sandbox.patching import patched
 from cm_service.sandbox.search import condition_pairs, parse, run
-from cm_service.sandbox.told import version_headers, written_answer
+from cm_service.sandbox.told import deleted_answer, written_answer
 from cm_service.sandbox.versions import Version
 from cm_service.sandbox.wire import Resource, decode, version_of
 
 
 def create(emr: Emr, call: Call) -> Answer:
-    check_content(call.resource, type_=call.type)
+    check_content(call.resource, type_=call.type, lax=emr.personality.manners.lax)
     with emr.store.atomic():
         found = match_none_exist(emr, call)
         if found is not None:
@@ -31,6 +31,8 @@ def match_none_exist(emr: Emr, call: Call) -> Version | None:
     """The one resource that If-None-Exist finds; None for none, or without that header."""
     condition = call.headers.get("if-none-exist")
     declared = emr.declared(call.type)
+    if not condition and emr.personality.manners.blank_condition:
+        return None
     if condition is None or (not declared.conditional_create and not emr.personality.refuses_condition):
         return None
     if not declared.conditional_create:
@@ -46,7 +48,7 @@ def match_none_exist(emr: Emr, call: Call) -> Version | None:
 
 
 def update(emr: Emr, call: Call) -> Answer:
-    check_content(call.resource, type_=call.type)
+    check_content(call.resource, type_=call.type, lax=emr.personality.manners.lax)
     if call.resource.get("id") != call.id or not ID.fullmatch(call.id):
         raise Refusal(400, "invalid", "the body's id must be the id in the URL")
     with emr.store.atomic():
@@ -62,7 +64,10 @@ def update(emr: Emr, call: Call) -> Answer:
 def patch(emr: Emr, call: Call) -> Answer:
     """JSON Patch; what comes out is checked as an update is."""
     if call.patch is None:
-        raise Refusal(415, "not-supported", "this server takes patches in application/json-patch+json only")
+        status = emr.personality.manners.media_status
+        raise Refusal(
+            status, "not-supported", "this server takes patches in application/json-patch+json only"
+        )
     with emr.store.atomic():
         current = known_version(emr, call)
         if current.resource is None:
@@ -73,13 +78,14 @@ def patch(emr: Emr, call: Call) -> Answer:
 
 
 def delete(emr: Emr, call: Call) -> Answer:
-    """204; deleting again changes nothing."""
+    """Deleting again changes nothing."""
     with emr.store.atomic():
         current = known_version(emr, call)
         if current.resource is not None:
-            _check_precondition(emr, call, current)
+            if emr.personality.manners.guards_delete:
+                _check_precondition(emr, call, current)
             current = emr.store.delete(call.type, call.id)
-        return Answer(204, b"", version_headers(emr, current), current)
+        return deleted_answer(emr, call, current)
 
 
 def _taken(emr: Emr, call: Call) -> Call:
@@ -95,9 +101,10 @@ def _taken(emr: Emr, call: Call) -> Call:
 def _store(emr: Emr, call: Call, *, id_: str, method: str) -> Answer:
     make_local(call.resource, base=call.base)
     itself = f"{call.type}/{id_}"
+    here = {itself, *call.promised}
     check_references(
         call.resource,
-        exists=lambda key: key == itself or key in call.promised or emr.store.exists(key),
+        exists=lambda key: key in here or emr.store.exists(key) or _holds_a_place(emr, key),
     )
     before = emr.store.current(call.type, id_)
     if before is not None and emr.personality.keeps_version and _same(before.resource, call.resource):
@@ -105,6 +112,16 @@ def _store(emr: Emr, call: Call, *, id_: str, method: str) -> Answer:
     version = emr.store.put(call.resource, type_=call.type, id_=id_, method=method, sent=call.sent)
     fresh = before is None or before.resource is None
     return written_answer(emr, call, 201 if fresh else 200, version)
+
+
+def _holds_a_place(emr: Emr, key: str) -> bool:
+    """Some servers put an empty resource where a reference leads nowhere, but none under a number, which
+    is theirs to give, and none where somebody deleted one."""
+    type_, _, id_ = key.partition("/")
+    if not emr.personality.manners.placeholders or id_.isdecimal() or emr.store.current(type_, id_):
+        return False
+    emr.store.put({"resourceType": type_, "id": id_}, type_=type_, id_=id_, by="load")
+    return True
 
 
 def _same(stored: Resource | None, sent: Resource) -> bool:
@@ -121,6 +138,8 @@ def _check_precondition(emr: Emr, call: Call, current: Version | None) -> None:
     guard = emr.personality.guard
     wanted = call.headers.get(guard.lower())
     if guard is Guard.NONE or wanted is None:
+        return
+    if current is None and not emr.personality.manners.guards_new:
         return
     try:
         met = _is_version(emr, wanted, current) if guard is Guard.ETAG else _is_older(wanted, current)
