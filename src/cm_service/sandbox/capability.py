@@ -48,7 +48,11 @@ def _resource(kind: str, declared: Declared, personality: Personality) -> Resour
         "conditionalRead": "not-supported",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
-        "searchParam": [{"name": p.name, "type": p.kind} for p in declared.parameters.values()],
+        "searchParam": [
+            {"name": p.name, "type": p.kind}
+            for p in declared.parameters.values()
+            if p.name not in declared.untold
+        ],
     }
     if declared.operations:
         told["operation"] = [

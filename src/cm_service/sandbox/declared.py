@@ -101,8 +101,8 @@ class Declared:
 
     `hollow` interactions and `idle` parameters are declared but do nothing: real statements lie. `needs`:
     a search must have all parameters of one of these sets. `rules` see every create and update in turn.
-    `update_rules` see updates alone. `held`: what clients create is in no search until it is released.
-    `withheld` elements are never returned.
+    `update_rules` see updates alone. `untold` parameters work and are not declared. `held`: what clients
+    create is in no search until it is released. `withheld` elements are never returned.
     """
 
     interactions: frozenset[str]
@@ -111,6 +111,7 @@ class Declared:
     conditional_create: bool = False
     hollow: frozenset[str] = frozenset()
     idle: frozenset[str] = frozenset()
+    untold: frozenset[str] = frozenset()
     needs: tuple[frozenset[str], ...] = ()
     search_rules: tuple[SearchRule, ...] = ()
     rules: tuple[Rule, ...] = ()

@@ -229,7 +229,7 @@ _BY_TYPE: dict[str, tuple[SearchParameter, ...]] = {
         _ENCOUNTER,
         _date("authored", "authored"),
     ),
-    "Flag": (_IDENTIFIER, *_patient(), _CODE, _token("status"), _date("date", "period")),
+    "Flag": (_IDENTIFIER, *_patient(), _ENCOUNTER, _date("date", "period")),
     "Provenance": (_ref("target"), _ref("agent", "agent.who"), _date("recorded", "recorded")),
 }
 

@@ -6,7 +6,8 @@ What is marked [FOREIGN] was seen on a server that nobody here wrote: the same t
   parameter is a 400 whatever handling is preferred; ids of digits only cannot be chosen [FOREIGN].
 - It parses and does not validate; a reference that leads nowhere makes an empty resource where it leads;
   a delete has a body and no precondition; If-Match on what never was is ignored; what is not JSON or
-  not done is a 400; an update has a Content-Location and no Location [FOREIGN].
+  not done is a 400; an update has a Content-Location and no Location; searches filter by _lastUpdated,
+  and /metadata does not say so [FOREIGN].
 - Parallel conditional creates can make two (issues 3141, 4597): here only a stale index does that.
 - The result of a search is used again for 60 seconds unless `Cache-Control: no-cache` is sent; some
   servers stop at 10,000 results without a next link (issue 3599); links of pages expire (issue 7220).
@@ -37,6 +38,7 @@ def _everything(kind: str) -> Declared:
         update_create=True,
         conditional_create=True,
         update_rules=(no_new_numbers,),
+        untold=frozenset({"_lastUpdated"}),
     )
 
 
