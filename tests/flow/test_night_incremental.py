@@ -25,7 +25,7 @@ from cm_service.rules.engine import evaluate_patient
 from cm_service.rules.parameters import Parameters
 from cm_service.rules.view import PatientView
 from cm_service.sandbox.panel import build_panel, write_panel
-from tests.flow.night_world import AS_OF, a1c, out_of_range, patient, practice
+from tests.flow.night_world import AS_OF, a1c, condition, out_of_range, patient, practice
 
 ZONE = ZoneInfo("America/Detroit")
 YEAR, SECOND = dt.timedelta(days=365), dt.timedelta(seconds=1)
@@ -157,6 +157,14 @@ def test_an_unchanged_night_judges_nobody(database: Database, tmp_path: Path) ->
         clinic.run()  # reads what the first one wrote
         assert clinic.run()["evaluated"] == 0
         assert clinic.run(AS_OF + DAY)["evaluated"] == 0
+
+
+def test_plans_and_tasks_that_we_wrote_make_nobody_due(database: Database, tmp_path: Path) -> None:
+    with practice(
+        database, tmp_path, [patient(), condition("copd", "J44.9"), condition("htn", "I10")]
+    ) as clinic:
+        assert clinic.run()["written"] == 2
+        assert clinic.run()["evaluated"] == 0
 
 
 def test_a_changed_record_a_changed_parameter_and_a_changed_zone_make_due(

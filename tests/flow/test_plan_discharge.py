@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from cm_service.flow.intents import identifier_value
-from cm_service.rules.facts import CarePlanFact, EncounterFact
+from cm_service.rules.facts import EncounterFact
 from tests.flow.plan_world import BASE, World, due, inputs, later, made
 from tests.rules.builders import ZONE, condition
 from tests.rules.stay_helpers import imp, running, snf
@@ -270,9 +270,3 @@ def test_a_transition_plan_that_somebody_closed_is_not_opened_again() -> None:
     changes = world.night(first, imp("11-20 21:00", "11-24 10:00", id="e10"), as_of=on("11-24"))
     assert "transition" not in made(changes)
     assert all("basedOn" not in c.want.resource for c in changes if c.want.kind == "Task")
-
-
-def test_plans_of_others_are_not_touched() -> None:
-    theirs = CarePlanFact(id="x", status="active")
-    world = World()
-    assert [c.want.code for c in world.night(theirs, stay()) if c.want.kind == "CarePlan"] == ["transition"]

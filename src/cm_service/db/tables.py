@@ -142,10 +142,7 @@ class ResourceOwner(Base):
     emr: Mapped[str] = emr_key(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     patient_id: Mapped[str]
-    __table_args__ = (
-        sa.Index("ix_resource_owner_patient", "emr", "patient_id"),
-        {"sqlite_with_rowid": False},
-    )
+    __table_args__ = {"sqlite_with_rowid": False}
 
 
 class Place(Base):

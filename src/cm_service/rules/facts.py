@@ -180,18 +180,6 @@ class SpecimenFact(Fact, frozen=True, tag="Specimen"):
     collected: When | None = None
 
 
-class CarePlanFact(Fact, frozen=True, tag="CarePlan"):
-    status: str = ""
-    categories: tuple[Concept, ...] = ()
-    identifiers: tuple[str, ...] = ()
-
-
-class TaskFact(Fact, frozen=True, tag="Task"):
-    status: str = ""
-    code: Concept = Concept()
-    identifiers: tuple[str, ...] = ()
-
-
 class PlaceFact(Fact, frozen=True, tag="Place"):
     """A Location or an Organization: shared between patients, held outside their records."""
 
@@ -211,7 +199,5 @@ AnyFact = (
     | AppointmentFact
     | CareTeamFact
     | SpecimenFact
-    | CarePlanFact
-    | TaskFact
     | PlaceFact
 )

@@ -8,7 +8,7 @@ from cm_service.fhir import values
 from cm_service.fhir.values import NOTHING
 from cm_service.flow.normalisers import hba1c
 from cm_service.flow.normalisers.context import Context, Kind, subject, tokens
-from cm_service.rules.facts import CarePlanFact, GoalFact, PlaceFact, Reading, Target, TaskFact
+from cm_service.rules.facts import GoalFact, PlaceFact, Reading, Target
 
 
 class Range(msgspec.Struct, gc=False):
@@ -35,16 +35,10 @@ class Goal(values.Resource, rename="camel", gc=False):
 
 
 class CarePlan(values.Resource, rename="camel", gc=False):
-    identifier: list[values.Identifier] | None = None
-    status: str | None = None
-    category: msgspec.Raw = NOTHING
     subject: values.Reference | None = None
 
 
 class Task(values.Resource, rename="camel", gc=False):
-    identifier: list[values.Identifier] | None = None
-    status: str | None = None
-    code: msgspec.Raw = NOTHING
     for_: values.Reference | None = msgspec.field(default=None, name="for")
 
 
@@ -97,22 +91,9 @@ def _number(quantity: values.Quantity | None, kinds: frozenset[str], path: str) 
     return hba1c.from_quantity(quantity, kinds, path) or hba1c.unusable("non_numeric", kinds, path=path)
 
 
-def care_plan(raw: CarePlan, context: Context) -> CarePlanFact:
-    return CarePlanFact(
-        **context.head(raw),
-        status=raw.status or "",
-        categories=context.concepts(raw.category),
-        identifiers=tokens(raw.identifier),
-    )
-
-
-def task(raw: Task, context: Context) -> TaskFact:
-    return TaskFact(
-        **context.head(raw),
-        status=raw.status or "",
-        code=context.concept(raw.code),
-        identifiers=tokens(raw.identifier),
-    )
+def no_fact(_raw: CarePlan | Task, _context: Context) -> None:
+    """No rule reads plans and Tasks: what became of ours is told by the ledger. In a record they would
+    make everybody for whom we wrote be judged anew the night after."""
 
 
 def place(raw: Place, context: Context) -> PlaceFact:
@@ -141,8 +122,8 @@ def conditional(text: bytes | str) -> dict[str, str]:
 
 KINDS = {
     "Goal": Kind(msgspec.json.Decoder(Goal), goal, subject),
-    "CarePlan": Kind(msgspec.json.Decoder(CarePlan), care_plan, subject),
-    "Task": Kind(msgspec.json.Decoder(Task), task, lambda raw: raw.for_.reference if raw.for_ else None),
+    "CarePlan": Kind(msgspec.json.Decoder(CarePlan), no_fact, subject),
+    "Task": Kind(msgspec.json.Decoder(Task), no_fact, lambda raw: raw.for_.reference if raw.for_ else None),
 }
 PLACES = {
     "Location": Kind(msgspec.json.Decoder(Place), place, lambda _raw: None),

@@ -7,7 +7,7 @@ each line one column.
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from cm_service.flow.sieve.gather import Row
 
 _FETCH = 5000  # rows: large enough to be quick, small enough to stay out of the way
 _SMALLEST_BUFFER = 20_000_001  # bytes; DuckDB reads fastest with about this much
-_NAMED = 200  # patients; a longer list of names costs more than parsing every line
 _MISTAKE = "entered-in-error"
 _BY_CODE = {"Observation": RESULT_SETS, "Procedure": ORDER_SETS, "ServiceRequest": ORDER_SETS}
 
@@ -63,7 +62,10 @@ _FAULT = f"""CASE WHEN head IS NULL THEN CASE WHEN trim(line) <> '' THEN 'malfor
         THEN CASE WHEN type NOT IN {_list(sorted(RESOURCE_TYPES))} THEN 'wrong_type' END
     WHEN coalesce(id, '') = '' THEN 'no_id'
     WHEN ref IS NULL AND type NOT IN {_list(PLACES)} THEN 'no_subject' END"""
-_ROW = "file, type, line, len(json_keys(line)) <> len(list_distinct(json_keys(line)))"
+# Asked while both cores scan: when the rows are fetched, one would do it alone.
+_TWICE = """CASE WHEN fault IS NULL
+    THEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) ELSE false END"""
+_ROW = "file, type, line, twice"
 
 
 class Scan:
@@ -73,13 +75,11 @@ class Scan:
     def __init__(self, files: list[LineFile], *, work: Path, limit: int, concept_map: ConceptMap) -> None:
         self._files, self._limit, self._concept_map = files, limit, concept_map
         self._connection = duckdb.connect(config={"temp_directory": str(work)})
-        if files:
-            self._scan(f"CREATE TABLE landed AS {self._select(self._wanted(), files=range(len(files)))}")
-        else:
-            self._run(
-                "CREATE TABLE landed (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT)"
-            )
-        self._add_results_of_the_dying()
+        self._run(
+            """CREATE TABLE landed
+               (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT, twice BOOLEAN)"""
+        )
+        self._land()
 
     def close(self) -> None:
         self._connection.close()
@@ -152,9 +152,9 @@ class Scan:
     def assign(self, patients: dict[str, str]) -> None:
         """Say which patient each reference means."""
         self._run(
-            "CREATE OR REPLACE TABLE owner AS SELECT unnest(?) AS ref, unnest(?) AS patient",
-            list(patients),
-            list(patients.values()),
+            """CREATE OR REPLACE TABLE owner AS
+               SELECT key AS ref, json_extract_string(value, '$') AS patient FROM json_each(?)""",
+            json.dumps(patients),  # as one text: two lists of values take DuckDB a hundred times as long
         )
 
     def torn(self) -> list[tuple[str, str]]:
@@ -181,14 +181,14 @@ class Scan:
         codes = pattern(_BY_CODE[kind], self._concept_map)
         return _holds(f'{codes}|"{_MISTAKE}"')
 
-    def _select(self, wanted: str, *, files: Sequence[int], naming: str = "true", faults: bool = True) -> str:
+    def _select(self, wanted: str, *, files: Sequence[int], faults: bool = True) -> str:
         """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after.
         No JOIN tells the files apart: it would not keep the order of the lines."""
         size = self._limit + 16  # longer lines have been taken out before
         paths = _list((str(self._files[number].path) for number in files), "[]")
         promised = _list((self._files[number].promised for number in files), "[]")
         return f"""
-            SELECT file, type, id, ref, fault, line FROM (SELECT *, {_FAULT} AS fault FROM (
+            SELECT file, type, id, ref, fault, line, {_TWICE} FROM (SELECT *, {_FAULT} AS fault FROM (
                 SELECT *, {_OWNER} AS ref FROM (
                     SELECT *, {wanted} AS wanted FROM (
                         SELECT {list(files)}[spot] AS file, {promised}[spot] AS promised, line, head,
@@ -199,43 +199,42 @@ class Scan:
                                 new_line='\\n', strict_mode=false, max_line_size={size},
                                 buffer_size={max(size, _SMALLEST_BUFFER)}, compression='none', filename=true,
                                 ignore_errors=true, store_rejects=true, rejects_limit=0)
-                            WHERE line IS NOT NULL AND {naming})))
+                            WHERE line IS NOT NULL)))
                 WHERE wanted OR type IS DISTINCT FROM promised OR id IS NULL
                     OR (subject IS NULL AND type IN {_list(OWNED)})))
             WHERE {"wanted OR fault IS NOT NULL" if faults else "wanted AND fault IS NULL"}"""
 
-    def _add_results_of_the_dying(self) -> None:
+    def _land(self) -> None:
         """Any later result disbelieves a death (rules.md 2.4), so for patients with an expired
-        disposition Observations of every code are kept. Nearly no folder has such a patient."""
-        codes = pattern_of_death(self._concept_map)
-        dying = self._run(
+        disposition Observations of every code are kept. Files of Observations alone therefore come
+        last; where results stand among other lines, these files are read again for the dying."""
+        results = [n for n, file in enumerate(self._files) if file.promised == "Observation"]
+        others = [n for n, file in enumerate(self._files) if file.promised != "Observation"]
+        self._scan(self._wanted(), files=others)
+        dying = self._dying()
+        of_theirs = f"type = 'Observation' AND subject IN {_list(dying)}" if dying else "false"
+        mixed = [n for n in others if not self._files[n].promised]
+        if dying and mixed:
+            again = f"CASE WHEN {of_theirs} THEN NOT {self._coded('Observation')} ELSE false END"
+            self._scan(again, files=mixed, faults=False)
+        self._scan(f"CASE WHEN {of_theirs} THEN true ELSE {self._wanted()} END", files=results)
+
+    def _dying(self) -> list[str]:
+        """References to patients of whom an Encounter says that they died. Nearly no folder has one."""
+        rows = self._run(
             f"""SELECT DISTINCT ref FROM landed WHERE fault IS NULL AND type = 'Encounter' AND ref IS NOT NULL
                 AND CASE WHEN contains(line, '"dischargeDisposition"')
-                    THEN {_holds(codes)} END"""
+                    THEN {_holds(pattern_of_death(self._concept_map))} END"""
         ).fetchall()
-        files = [n for n, file in enumerate(self._files) if file.promised in ("", "Observation")]
-        if not dying or not files:
-            return
-        refs = [ref for (ref,) in dying]
-        names = "|".join(re.escape(ref.rpartition("/")[2]) for ref in refs[:_NAMED])
-        named = f"Patient\\\\?/(?:{names})"  # what all have in front lets the search skip most of a line
-        self._scan(
-            "INSERT INTO landed "
-            + self._select(
-                f"""CASE WHEN type = 'Observation' AND subject IN {_list(refs)}
-                    THEN NOT {self._coded("Observation")} ELSE false END""",
-                files=files,
-                naming="true" if len(refs) > _NAMED else f"regexp_matches(line, {_text(named)})",
-                faults=False,
-            )
-        )
+        return [ref for (ref,) in rows]
 
-    def _scan(self, query: str) -> None:
+    def _scan(self, wanted: str, *, files: Sequence[int], faults: bool = True) -> None:
         """Pushed down through our projections, a filter would parse every line several times; an IN that
         becomes a join would not keep the order of the lines."""
-        self._run("SET disabled_optimizers = 'filter_pushdown,in_clause'")
-        self._run(query)
-        self._run("RESET disabled_optimizers")
+        if files:
+            self._run("SET disabled_optimizers = 'filter_pushdown,in_clause'")
+            self._run(f"INSERT INTO landed {self._select(wanted, files=files, faults=faults)}")
+            self._run("RESET disabled_optimizers")
 
     def _run(self, query: str, *values: Any) -> duckdb.DuckDBPyConnection:
         return self._connection.execute(query, list(values) or None)
