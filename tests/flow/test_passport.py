@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 
 from cm_service.db import passport as rows
@@ -378,6 +379,9 @@ def test_the_four_facts_are_told_with_their_dates(database: Database) -> None:
     }
     assert told["profile"]["name"] == "canvas"
     assert told["profile"]["rungs"]["task"] == "yes"
+    assert told["profile"]["paging"]["most"] == 100
+    said = {field.name for field in msgspec.structs.fields(Profile)} - {"rules"}
+    assert told["profile"].keys() == said | {"rung_notes"}, "nothing that the file says is left out"
 
 
 def test_warnings_name_what_an_operator_must_know(book: Book, database: Database) -> None:

@@ -204,8 +204,11 @@ def check_(
 async def _check_one(settings: Settings, database: Database, row: Any, forget: bool) -> dict[str, Any]:
     """Reads the EMR, and keeps what it saw: the next night goes by it."""
     profile = passport.profile_of(settings, row)
+    with database.read() as connection:
+        last_stay = passport.last_stay(connection, row.slug)
     async with wiring.fhir_client(settings, row) as client:
-        report = await check.check(client, as_of=wiring.now(), zone=wiring.zone(row.timezone))
+        zone = wiring.zone(row.timezone)
+        report = await check.check(client, as_of=wiring.now(), zone=zone, last_stay=last_stay)
         examination = passport.examination(settings, database, client, row, now=wiring.now())
         if forget:
             examination.forget()

@@ -5,7 +5,7 @@ Days are UTC. The JSON form has the date of every fact; here the day of what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -20,16 +20,24 @@ _PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "collapse_padding": True, "pad_edg
 
 def show(slug: str, passport: dict[str, Any]) -> None:
     """`passport` as `flow.passport.told` gives it."""
-    verbs = Table(title=f"{slug}: {_promised(passport)}", **_PLAIN)
+    verbs = Table(title=f"{slug}: {_promised(passport)}", padding=0, **_PLAIN)
     for name in ("type", "verb", "declared", "granted", "allowed", "last used", "so"):
-        verbs.add_column(name, no_wrap=name in ("type", "last used"))
+        verbs.add_column(name, no_wrap=True)
     before = ""
     for row in passport["verbs"]:
         said = (row["declared"]["answer"], row["granted"]["answer"], row["allowed"]["answer"])
         kind = row["resource"] if row["resource"] != before else ""
-        verbs.add_row(kind, row["verb"], *map(_short, said), _used(row["use"]), _short(row["standing"]))
+        verbs.add_row(
+            kind,
+            row["verb"].partition("-")[0],
+            *map(_short, said),
+            _used(row["use"]),
+            _short(row["standing"]),
+        )
         before = row["resource"]
     people.print(verbs)
+    if passport["profile"]:
+        people.print(_vendor(passport["profile"]))
     facts = Table("fact", "value", "types", **_PLAIN)
     for (name, value), kinds in _grouped(passport["facts"]).items():
         facts.add_row(name, value, ", ".join(kinds))
@@ -45,10 +53,38 @@ def _short(word: str) -> str:
 def _promised(passport: dict[str, Any]) -> str:
     profile = passport["profile"]
     days = {row["declared"]["date"][:_DAY] for row in passport["verbs"] if row["declared"]["date"]}
-    declared = f"declared on {max(days)}" if days else "nothing declared"
-    return f"{declared}, " + (
-        f"profile {profile['name']} of {profile['date']}" if profile else "no vendor profile"
-    )
+    granted = {row["granted"]["date"][:_DAY] for row in passport["verbs"] if row["granted"]["date"]}
+    said = [
+        f"declared on {max(days)}" if days else "nothing declared",
+        f"granted on {max(granted)}" if granted else "",
+        f"profile {profile['name']} of {profile['date']}" if profile else "no vendor profile",
+    ]
+    return ", ".join(filter(None, said))
+
+
+def _vendor(profile: dict[str, Any]) -> Table:
+    """What the profile says beside what is allowed; what it does not say is left out."""
+    table = Table("the vendor says", "", **_PLAIN)
+    limit, paging, note = profile["rate_limit"], profile["paging"], profile["note"]
+    rows = {
+        "rate limit": f"{limit['calls']} calls in {limit['seconds']} s, {limit['per']}" if limit else "",
+        "rows of a page": f"{paging['most']} at most" if paging["most"] else "",
+        "version of an update": profile["precondition"],
+        "a search needs": _of_types(profile["required_search"], lambda rule: " or ".join(rule["any_of"])),
+        "_lastUpdated": _of_types(profile["last_updated"], lambda rule: str(rule["support"])),
+        "hidden while fresh": ", ".join(profile["holding_tank"]),
+        "a note": f"{note['max_characters']} characters at most" if note["max_characters"] else "",
+        "ids": f"up to {profile['id_length']} characters" if profile["id_length"] else "",
+    }
+    for name, text in rows.items():
+        if text and text != "unknown":
+            table.add_row(name, text)
+    return table
+
+
+def _of_types(rules: Iterable[dict[str, Any]], word: Callable[[dict[str, Any]], str]) -> str:
+    said = (f"{word(rule)} ({', '.join(rule['resources']).replace('*', 'all others')})" for rule in rules)
+    return "; ".join(said)
 
 
 def _used(use: dict[str, Any]) -> str:

@@ -14,12 +14,16 @@ READ = (*WHOLE, *CODED)
 WRITE = ("CarePlan", "Goal", "Task")
 BLIND_DAYS = 60
 BLIND = f"no inpatient encounters in {BLIND_DAYS} days: discharge rules are blind here"
+UNSEEN = "inpatient encounters could not be searched for: whether discharges are seen is unknown"
 HIDDEN = "the EMR does not show /metadata: what it declares is unknown"
 _GATED = frozenset({401, 403})
 
 
-async def check(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> dict[str, Any]:
-    """Declared interactions per type that we use, with warnings in words.
+async def check(
+    client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo, last_stay: str | None = None
+) -> dict[str, Any]:
+    """Declared interactions per type that we use, with warnings in words. `last_stay` is the day of the
+    newest stay that a night has read, "" for none, None where no night has.
 
     An EMR may keep /metadata behind its gate (401, 403: Elation does): then nothing is declared and
     nothing denied. Raises EmrUnreachable, EmrRefused or NotFhir when it cannot be read otherwise.
@@ -31,13 +35,13 @@ async def check(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> d
         if refusal.status not in _GATED:
             raise
         capability, warnings = Capability(), [HIDDEN]
-    seen = await _inpatient_seen(client, as_of=as_of, zone=zone)
-    if seen is False:
-        warnings.append(BLIND)
-    elif seen is None:
-        warnings.append(
-            "inpatient encounters could not be searched for: whether discharges are seen is unknown"
-        )
+    since = ((as_of.astimezone(zone)).date() - dt.timedelta(days=BLIND_DAYS)).isoformat()
+    if (last_stay or "") < since:
+        seen = await _inpatient_seen(client, since)
+        if seen is None and last_stay is None:
+            warnings.append(UNSEEN)
+        elif not seen:
+            warnings.append(BLIND)
     types = {}
     for kind in READ:
         declared = capability.of(kind)
@@ -62,9 +66,8 @@ def _missing(capability: Capability) -> list[str]:
     return warnings
 
 
-async def _inpatient_seen(client: FhirClient, *, as_of: dt.datetime, zone: dt.tzinfo) -> bool | None:
-    """Is there any inpatient Encounter of the last 60 days? None when the EMR does not answer that."""
-    since = (as_of.astimezone(zone) - dt.timedelta(days=BLIND_DAYS)).date().isoformat()
+async def _inpatient_seen(client: FhirClient, since: str) -> bool | None:
+    """Is there any inpatient Encounter since that day? None when the EMR does not answer that."""
     params = [("class", "IMP,ACUTE,NONAC,OBSENC"), ("date", f"ge{since}"), ("_count", "1")]
     try:
         async for page in client.search("Encounter", params):

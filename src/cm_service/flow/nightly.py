@@ -152,7 +152,12 @@ def _keep(db: Database, plans: Night, source: Source) -> Stored:
         of_whom=source.of_whom,
         entangled=source.entangled(),
     )
-    return store.take(source.patients(), source.places)
+    watch = passport.StayWatch(plans.as_of.astimezone(plans.zone).date())
+    stored = store.take(watch.watch(source.patients()), source.places)
+    with db.write() as connection:
+        is_complete = source.pulled and "Encounter" in source.replaces
+        passport.note_stays(connection, plans.emr, watch, is_complete=is_complete, now=plans.as_of)
+    return stored
 
 
 def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: Tell) -> Night:

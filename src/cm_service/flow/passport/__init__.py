@@ -4,6 +4,7 @@ from cm_service.flow.passport.examine import Examination, examination, profile_o
 from cm_service.flow.passport.own import FreshWrites
 from cm_service.flow.passport.proofs import note, note_pull
 from cm_service.flow.passport.standing import Passport, Standing, State, load
+from cm_service.flow.passport.stays import StayWatch, last_stay, note_stays
 from cm_service.flow.passport.told import told, warnings
 
 __all__ = [
@@ -12,10 +13,13 @@ __all__ = [
     "Passport",
     "Standing",
     "State",
+    "StayWatch",
     "examination",
+    "last_stay",
     "load",
     "note",
     "note_pull",
+    "note_stays",
     "profile_of",
     "told",
     "warnings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from cm_service.db import passport as rows
@@ -59,19 +60,15 @@ def warnings(connection: sa.Connection, emr: str, profile: Profile) -> list[str]
 
 
 def _profile(profile: Profile) -> dict[str, Any] | None:
+    """Everything that the file says but its rules, which stand as `allowed` with every verb."""
     if not profile.name:
         return None
-    head = {"name": profile.name, "title": profile.title, "source": profile.source, "date": profile.date}
-    rungs = {str(rung): str(profile.rung(rung).answer) for rung in Rung}
-    limit = profile.rate_limit
-    calls = {"calls": limit.calls, "seconds": limit.seconds, "per": limit.per} if limit else None
-    beside = [{"name": row.name, "verbs": list(row.verbs), "note": row.note} for row in profile.rest]
-    return head | {
-        "rungs": rungs,
-        "precondition": str(profile.precondition),
-        "rate_limit": calls,
-        "rest": beside,
-    }
+    said: dict[str, Any] = msgspec.to_builtins(profile)
+    del said["rules"]
+    rungs = {str(rung): profile.rung(rung) for rung in Rung}
+    answers = {name: str(rung.answer) for name, rung in rungs.items()}
+    notes = {name: rung.note for name, rung in rungs.items() if rung.note}
+    return said | {"rungs": answers, "rung_notes": notes}
 
 
 def _verb(row: Any, standing: Any) -> dict[str, Any]:
