@@ -121,7 +121,7 @@ class Examination:
     # --- searches
 
     async def _searches(self) -> None:
-        reader = Reader(self.client, self._base)
+        reader = Reader(self.client, self._base, count=self.profile.paging.count)
         with self.db.read() as connection:
             passport = load(connection, self.slug, self.profile)
         for type_ in (*paper.READ_ONLY, *paper.WRITTEN):

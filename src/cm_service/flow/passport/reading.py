@@ -46,10 +46,10 @@ class Asked(NamedTuple):
 
 class Reader:
     """Asks one EMR about its searches. `identifier_base`: the value asked for is one of ours, so that
-    no patient's identifier travels."""
+    no patient's identifier travels; `count` names a page's size there."""
 
-    def __init__(self, client: FhirClient, identifier_base: str) -> None:
-        self._client = client
+    def __init__(self, client: FhirClient, identifier_base: str, *, count: str) -> None:
+        self._client, self._count = client, count
         self._absent = f"{identifier_base}/id/probe|{_ABSENT}"
         self._paged = self._dated = False
 
@@ -57,7 +57,7 @@ class Reader:
         """What was seen of one type, None where its list makes no sense. Raises EmrRefused where the EMR
         gives none, EmrUnreachable; the refusal of a parameter is an answer."""
         try:
-            page = await self._page(asked, [("_count", str(ROWS))])
+            page = await self._page(asked, [(self._count, str(ROWS))])
         except (FilterDropped, NotFhir, PagingBroken):
             return None
         found = [Fact(asked.type, name, value) for name, value in _of_rows(_resources(page))]
@@ -76,14 +76,14 @@ class Reader:
 
     async def _filters(self, asked: Asked, name: str, none: str, all_: str | None) -> str:
         try:
-            page = await self._page(asked, [(name, none), ("_count", "1")])
+            page = await self._page(asked, [(name, none), (self._count, "1")])
             if page.resources:
                 return "ignored"
             if page.self_link is not None:
                 return "filters"
             if all_ is None:
                 return "unknown"
-            page = await self._page(asked, [(name, all_), ("_count", "1")])
+            page = await self._page(asked, [(name, all_), (self._count, "1")])
             return "filters" if page.resources else "ignored"
         except FilterDropped:
             return "ignored"
@@ -119,13 +119,14 @@ class Reader:
     async def _pages(self, asked: Asked) -> list[Fact]:
         """How many rows one page holds at most, and what its `next` link changes."""
         try:
-            page = await self._page(asked, [("_count", str(MANY))])
+            page = await self._page(asked, [(self._count, str(MANY))])
         except _ODD:
             return []
         if page.next is None:
             return []
         self._paged = True
-        return [Fact("", "page-cap", str(len(page.resources))), Fact("", "next-link", _style(page.next))]
+        style = _style(page.next, self._count)
+        return [Fact("", "page-cap", str(len(page.resources))), Fact("", "next-link", style)]
 
     async def _page(self, asked: Asked, params: Params) -> Page:
         within = [pair for pair in asked.within if pair[0] not in dict(params)]
@@ -138,10 +139,10 @@ class Reader:
             raise NotFhir(str(error)) from error  # a server that stumbles over this one question
 
 
-def _style(link: str) -> str:
+def _style(link: str, count: str) -> str:
     """Where the link leads and by which parameters of the EMR's own; never a value."""
     parts = urlsplit(link)
-    own = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - {"_count", "_format"})
+    own = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - {count, "_format"})
     kind = "absolute" if parts.scheme else "relative"
     return f"{kind}, by {', '.join(own)}"[:255] if own else kind
 
