@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import context
 
-from cm_service.db.door_tables import Base
+from cm_service.db.every_table import Base
 
 connection: sa.Connection = context.config.attributes["connection"]
 if connection.dialect.name == "postgresql":

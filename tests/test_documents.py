@@ -12,8 +12,8 @@ from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
 from cm_service.cli import app
-from cm_service.db.door_tables import Base
 from cm_service.db.engine import MIGRATIONS, Database
+from cm_service.db.every_table import Base
 from cm_service.rules.registry import RULES
 from cm_service.settings import Settings
 

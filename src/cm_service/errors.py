@@ -151,3 +151,15 @@ class Lost(CmError):
     """What a caller named does not exist (an EMR slug, an intent id)."""
 
     advice = Advice.TELL
+
+
+class NotNow(CmError):
+    """What was asked is understood, and the case does not allow it at present."""
+
+    advice = Advice.TELL
+
+
+class Stopped(CmError):
+    """A person ended a night before its time; the next one goes on from there."""
+
+    advice = Advice.RETRY

@@ -15,8 +15,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from cm_service.db import connections, sync
-from cm_service.db.door_tables import Base
 from cm_service.db.engine import Database, newest_revision
+from cm_service.db.every_table import Base
 from cm_service.db.tables import Run
 from cm_service.errors import Busy, Misconfigured
 from tests.db.builders import NOW, add_emr

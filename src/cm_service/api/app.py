@@ -7,10 +7,12 @@ from fastapi import FastAPI
 from cm_service import __version__, wiring
 from cm_service.api import keys, operations, problems
 from cm_service.api.doorway import Doorway
+from cm_service.api.nights import Nights
 from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
 from cm_service.api.security.jwks_http import JwksHttp
 from cm_service.api.security.key_source import KeySource
+from cm_service.api.v1 import care, emrs, evaluate, ledger, patients, syncs, worklist
 from cm_service.settings import Settings
 
 
@@ -24,8 +26,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for router in (operations.router, keys.router, token_endpoint.router):
-        app.include_router(router)
+    for each in (operations, keys, token_endpoint, emrs, patients, care, worklist, syncs, ledger, evaluate):
+        app.include_router(each.router)
     if settings is not None:
         app.state.doorway = _doorway(settings)
         app.add_middleware(
@@ -45,11 +47,16 @@ def from_environment() -> FastAPI:
 def _doorway(settings: Settings) -> Doorway:
     store, database = wiring.both_stores(settings)
     private = frozenset(filter(None, (host.strip() for host in settings.jwks_private_hosts.split(","))))
+    tools = wiring.night_tools(settings, store)
     return Doorway(
+        tools=tools,
+        nights=Nights(tools),
+        sealer=wiring.sealer(settings),
         store=store,
         database=database,
         clock=wiring.now,
         keys=KeySource(JwksHttp(wiring.outside_client, private_hosts=private), wiring.now),
         ring=wiring.keyring(settings),
+        identifier_base=settings.identifier_base,
         public_url=settings.public_url.rstrip("/"),
     )

@@ -9,11 +9,14 @@ from typing import Any
 
 from fastapi import Request
 
+from cm_service.api.nights import Nights
 from cm_service.api.security.key_source import KeySource
 from cm_service.api.security.signed import Claims
 from cm_service.db import doors
 from cm_service.db.engine import Database
+from cm_service.db.sealed import Sealer
 from cm_service.fhir.keyring import KeyRing
+from cm_service.flow.nightly import Tools
 
 TOKEN_LIFE = dt.timedelta(seconds=300)  # SMART: a backend service's token should not live longer
 
@@ -27,6 +30,10 @@ class Doorway:
     clock: Callable[[], dt.datetime]
     keys: KeySource  # of others
     ring: KeyRing  # our own
+    tools: Tools
+    nights: Nights
+    sealer: Sealer  # for cursors: they name patients
+    identifier_base: str
     public_url: str  # without a slash at its end
     token_life: dt.timedelta = TOKEN_LIFE
 

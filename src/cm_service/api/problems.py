@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from cm_service.errors import BadInput, Busy, CmError, Lost
+from cm_service.errors import BadInput, Busy, CmError, Lost, NotNow
 from cm_service.logs import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -81,7 +81,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 async def _own(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CmError)
     status = 404 if isinstance(error, Lost) else 422 if isinstance(error, BadInput) else 503
-    if isinstance(error, Busy):
+    if isinstance(error, Busy | NotNow):
         status = 409
     return answer(status, str(error), advice=error.advice.value)
 

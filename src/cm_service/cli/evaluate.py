@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +13,13 @@ from cm_service import wiring
 from cm_service.cli.output import COMPLETE, PARTIAL, errors_become_exits, people
 from cm_service.errors import BadInput
 from cm_service.flow.connection import concept_map_of, pair, parameters_of
+from cm_service.flow.in_hand import everybody
 from cm_service.flow.judge import line
-from cm_service.flow.people import Facts, Surroundings, replaced_by, survivor_of, views
+from cm_service.flow.people import Surroundings
 from cm_service.flow.sources import Source, from_folder
 from cm_service.rules.decision import Decision, Rule
 from cm_service.rules.engine import evaluate_patient
 from cm_service.rules.registry import BY_ID, RULES
-from cm_service.rules.view import PatientView
 from cm_service.settings import Settings
 
 SHOWN = 20
@@ -53,7 +53,7 @@ def evaluate(
         records = dict(read.patients())
         if patient is not None and patient not in records:
             raise BadInput(f"there is no patient with the id {patient} in {source}")
-        for view in _everybody(records, around, read):
+        for view in everybody(records, around, holes=read.holes, declines={}):
             if patient in (None, view.patient.id):  # type: ignore[union-attr]
                 _print(evaluate_patient(view, as_of=moment, zone=zone, rules=rules))
         raise typer.Exit(_tell(read))
@@ -65,16 +65,6 @@ def _rules(rule: str | None) -> Iterable[Rule]:
     if rule not in BY_ID:
         raise BadInput(f"there is no rule {rule}; known are {', '.join(BY_ID)}")
     return (BY_ID[rule],)
-
-
-def _everybody(records: dict[str, Facts], around: Surroundings, read: Source) -> Iterator[PatientView]:
-    """A view of each person: merged ones under their survivor."""
-    links = {who: replaced_by(who, facts) for who, facts in records.items()}
-    groups: dict[str, dict[str, Facts]] = {}
-    for who in sorted(records):
-        groups.setdefault(survivor_of(who, links), {})[who] = records[who]
-    for survivor, members in groups.items():
-        yield from views(survivor, members, around=around, declines={}, holes=read.holes)
 
 
 def _print(decisions: list[Decision]) -> None:

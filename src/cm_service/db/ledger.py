@@ -30,6 +30,7 @@ _OUTLINE = (
     Intent.subject,
     Intent.urgency,
     Intent.created_at,
+    Intent.held_until,
     Placement.id.label("placement_id"),
     Placement.rung,
     Placement.state,
@@ -77,8 +78,16 @@ def one(connection: sa.Connection, intent_id: int) -> Any:
     return row
 
 
-def listed(connection: sa.Connection, *, emr: str | None = None, state: str | None = None) -> list[Any]:
-    statement = _select().order_by(Intent.id)
+def listed(
+    connection: sa.Connection,
+    *,
+    emr: str | None = None,
+    state: str | None = None,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[Any]:
+    """Oldest first; `after` is the id of the last row of the page before."""
+    statement = _select().where(Intent.id > after).order_by(Intent.id).limit(limit)
     if emr is not None:
         statement = statement.where(Intent.emr == emr)
     if state is not None:

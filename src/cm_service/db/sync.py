@@ -94,6 +94,11 @@ def recent_runs(connection: sa.Connection, emr: str | None, limit: int = 10) -> 
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
+def run(connection: sa.Connection, emr: str, run_id: int) -> dict[str, Any] | None:
+    row = connection.execute(sa.select(Run.__table__).where(Run.id == run_id, Run.emr == emr)).one_or_none()
+    return dict(row._mapping) if row is not None else None
+
+
 def add_rejects(connection: sa.Connection, rows: Rows) -> None:
     for start in range(0, len(rows), CHUNK):
         connection.execute(sa.insert(Reject), list(rows[start : start + CHUNK]))

@@ -197,6 +197,7 @@ class Intent(Base):
     subject: Mapped[str] = mapped_column(sa.Text)
     urgency: Mapped[int]
     wanted: Mapped[str] = mapped_column(sa.Text)  # FHIR JSON text: decimals keep their zeros
+    held_until: Mapped[dt.datetime | None]  # nothing is sent before: a person may still undo it
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
     __table_args__ = (

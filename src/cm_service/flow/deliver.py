@@ -24,7 +24,7 @@ from cm_service.flow.rungs.native import Native
 from cm_service.flow.writing import Writing
 from cm_service.logs import log
 
-ORDER = {"Goal": 0, "CarePlan": 1, "Task": 2}
+ORDER = {"Goal": 0, "CarePlan": 1, "Task": 2, "Consent": 3, "Encounter": 4, "Communication": 5}
 TRIES = 3  # of one thing in one night
 
 
@@ -83,11 +83,16 @@ class Delivery:
         with self.db.read() as connection:
             pending = ledger.outline(connection, self.emr, "pending")
         for row in pending:
-            writing.drop_if_never_needed(row)
+            if not self._is_held(row):
+                writing.drop_if_never_needed(row)
         with self.db.read() as connection:
             rows = ledger.outline(connection, self.emr)
             here = frozenset(care.patients(connection, self.emr))
-        return in_order(rows, here, max_new)
+        return in_order([row for row in rows if not self._is_held(row)], here, max_new)
+
+    def _is_held(self, row: Any) -> bool:
+        """Whoever did it may still undo it."""
+        return row.held_until is not None and row.held_until > self.book.now
 
     async def _patient(self, writing: Writing, rows: list[Any]) -> None:
         for row in rows:

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from cm_service.db import care, ledger
 from cm_service.fhir import rawjson
 from cm_service.flow.adopted import respect_adopted
+from cm_service.flow.care.projection import Person, person, project
 from cm_service.flow.intents import Change, Known, State
 from cm_service.flow.people import Facts, Surroundings, views
-from cm_service.flow.plans.board import Board
+from cm_service.flow.plans.board import STATUS, Board
 from cm_service.rules import registry
 from cm_service.rules.decision import Decision
 from cm_service.rules.engine import evaluate_patient
@@ -102,6 +103,7 @@ class Judge:
         }
         good: dict[str, dt.datetime | None] = {}
         rows: list[dict[str, Any]] = []
+        people: list[Person] = []
         for group in groups:
             good[group.survivor] = None
             seen = views(*group[:2], around=self.around, declines=declines, holes=group.holes)
@@ -111,6 +113,7 @@ class Judge:
                 good[group.survivor] = min(untils + [u for u in (good[group.survivor],) if u], default=None)
                 patient_id = decisions[0].patient
                 rows.extend(self._changed(decisions, held.get(patient_id, {})))
+                people.append(person(view, decisions, as_of=self.night.as_of, zone=self.night.zone))
                 if patient_id == group.survivor and len(group.members) > 1:
                     known[patient_id] = self._of_all(connection, group)
                 if self._plan(connection, view, decisions, known.get(patient_id, [])):
@@ -118,6 +121,7 @@ class Judge:
                     good[group.survivor] = min(good[group.survivor] or again, again)
         if self.night.store:
             care.save_decisions(connection, rows)
+            project(connection, emr, people)
         return good
 
     def _decide(self, view: PatientView) -> list[Decision]:
@@ -151,7 +155,7 @@ class Judge:
     ) -> bool:
         """Mint what is wanted; True if what people did holds something back for a time, which no
         decision's `stable_until` knows: then another day may want more."""
-        known = [known_of(row) for row in rows]
+        known = [known_of(row) for row in rows if row.kind in STATUS]  # the rest is people's doing
         changes = self.night.planner(view, decisions, known)
         if self.night.store:
             changes = respect_adopted(connection, changes, rows, emr=self.night.emr, now=self.night.as_of)

@@ -108,7 +108,7 @@ def has_identifier(resource: Json, system: str, value: str) -> bool:
 
 def is_closed(resource: Json) -> bool:
     kind = resource["resourceType"]
-    return resource.get("lifecycleStatus" if kind == "Goal" else "status") in CLOSED[kind]
+    return resource.get("lifecycleStatus" if kind == "Goal" else "status") in CLOSED.get(kind, ())
 
 
 def materialise(wanted: Json, place: Callable[[str], str | None]) -> Json:

@@ -20,7 +20,7 @@ from cm_service.api.security.gate import Principal
 from cm_service.api.security.repeats import repeated
 from cm_service.db import doors
 from cm_service.db.doors import Access
-from cm_service.errors import CmError, Lost
+from cm_service.errors import CmError, Lost, NotNow
 
 JSON_TYPES = ("application/json", "application/fhir+json")
 # HL7 v3 PurposeOfUse; what is not said is care management, which is what this service is for.
@@ -121,7 +121,7 @@ def _purpose(request: Request) -> str:
 def _status(refusal: Exception) -> int:
     if isinstance(refusal, HTTPException):
         return refusal.status_code
-    return 404 if isinstance(refusal, Lost) else 422
+    return 404 if isinstance(refusal, Lost) else 409 if isinstance(refusal, NotNow) else 422
 
 
 def _entries(request: Request, door: Doorway, action: str, outcome: int) -> Iterable[Access]:

@@ -144,6 +144,8 @@ def _status_is_theirs(known: Known, current: dict[str, Any]) -> bool:
     moved it (what the EMR showed may be older than our word). A Task that somebody took up while
     our withdrawal was on its way is withdrawn all the same."""
     element, still_open = STATUS[known.kind], OPEN[known.kind]
+    if known.state is State.PENDING and element not in known.human:
+        return False  # a care manager's word that is on its way there
     if _wanted_status(known) in still_open:
         return True
     withdrawing = known.kind == "Task" and known.state is not State.WRITTEN

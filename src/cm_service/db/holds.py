@@ -1,0 +1,30 @@
+"""Intents that wait until an act can no longer be undone, and taking them back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from cm_service.db.tables import Intent, Placement
+
+
+def hold(connection: sa.Connection, intent_id: int, *, until: dt.datetime | None) -> None:
+    """Nothing of this intent is sent before `until`; None: it may go at once."""
+    connection.execute(sa.update(Intent).where(Intent.id == intent_id).values(held_until=until))
+
+
+def restore(connection: sa.Connection, intent_id: int, *, wanted: str, state: str, now: dt.datetime) -> None:
+    """As it was before the act that is undone; nothing was sent in between."""
+    intent = sa.update(Intent).where(Intent.id == intent_id)
+    connection.execute(intent.values(wanted=wanted, held_until=None, updated_at=now))
+    placement = sa.update(Placement).where(Placement.intent_id == intent_id, Placement.state != "superseded")
+    connection.execute(placement.values(state=state, updated_at=now))
+
+
+def forget_unsent(connection: sa.Connection, intent_ids: Iterable[int]) -> None:
+    """Intents that an undone act had made, and of which nothing was ever sent."""
+    ids = list(intent_ids)
+    connection.execute(sa.delete(Placement).where(Placement.intent_id.in_(ids)))
+    connection.execute(sa.delete(Intent).where(Intent.id.in_(ids)))

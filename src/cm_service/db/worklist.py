@@ -1,0 +1,112 @@
+"""The worklist: one row per patient with open needs, by the indexes that its pages are sorted by."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from cm_service.db.case_tables import Enrolment, Snooze, WorklistRow
+from cm_service.db.sync import Rows, chunks, upsert
+
+
+class Filter(NamedTuple):
+    """What a page of the worklist shows. `after` is the key of the last row of the page before."""
+
+    emrs: tuple[str, ...]
+    status: str | None = None
+    care_manager: str | None = None
+    rule: str | None = None
+    due_before: dt.datetime | None = None
+    appointment_from: dt.datetime | None = None
+    appointment_before: dt.datetime | None = None
+    awake_on: dt.date | None = None  # leaves out whoever is snoozed beyond that day
+    after: tuple[int, str, str, str] | None = None  # urgency, due (ISO), emr, patient_id
+    limit: int = 50
+
+
+def save(connection: sa.Connection, rows: Rows) -> None:
+    upsert(connection, WorklistRow, rows)
+
+
+def drop(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> None:
+    for part in chunks(patient_ids):
+        mine = (WorklistRow.emr == emr, WorklistRow.patient_id.in_(part))
+        connection.execute(sa.delete(WorklistRow).where(*mine))
+
+
+def of(connection: sa.Connection, emr: str, patient_id: str) -> Any | None:
+    mine = (WorklistRow.emr == emr, WorklistRow.patient_id == patient_id)
+    return connection.execute(sa.select(WorklistRow.__table__).where(*mine)).one_or_none()
+
+
+def cases_of(
+    connection: sa.Connection, emr: str, patient_ids: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, dt.date]]:
+    """Open enrolments and snoozes, by patient."""
+    opened: dict[str, Any] = {}
+    asleep: dict[str, dt.date] = {}
+    for part in chunks(patient_ids):
+        mine = sa.select(Enrolment.__table__).where(
+            Enrolment.emr == emr, Enrolment.patient_id.in_(part), Enrolment.status != "closed"
+        )
+        opened.update({row.patient_id: row for row in connection.execute(mine)})
+        snoozed = sa.select(Snooze.patient_id, Snooze.until).where(
+            Snooze.emr == emr, Snooze.patient_id.in_(part)
+        )
+        asleep.update({row.patient_id: row.until for row in connection.execute(snoozed)})
+    return opened, asleep
+
+
+# Nothing due sorts last on both stores, and a row value can be compared with the last one of a page.
+FAR = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+
+
+def page(connection: sa.Connection, wanted: Filter) -> list[Any]:
+    """Most urgent first, then what is due first. Rows of the connections in `wanted.emrs` only."""
+    row = WorklistRow
+    order = (row.urgency, sa.func.coalesce(row.due_at, FAR), row.emr, row.patient_id)
+    statement = sa.select(row.__table__).where(row.emr.in_(wanted.emrs), *_tests(wanted))
+    if wanted.after is not None:
+        urgency, due, emr, patient_id = wanted.after
+        last = (
+            sa.literal(urgency),
+            sa.literal(dt.datetime.fromisoformat(due), row.due_at.type),
+            emr,
+            patient_id,
+        )
+        statement = statement.where(sa.tuple_(*order) > sa.tuple_(*last))
+    return list(connection.execute(statement.order_by(*order).limit(wanted.limit)))
+
+
+def _tests(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    row = WorklistRow
+    tests: list[sa.ColumnElement[bool]] = []
+    if wanted.status is not None:
+        tests.append(row.status == wanted.status)
+    if wanted.care_manager is not None:
+        tests.append(row.care_manager == wanted.care_manager)
+    if wanted.rule is not None:
+        tests.append(sa.cast(row.rules, sa.Text).contains(f'"{wanted.rule}"', autoescape=True))
+    if wanted.due_before is not None:
+        tests.append(row.due_at < wanted.due_before)
+    if wanted.appointment_from is not None:
+        tests.append(row.appointment_at >= wanted.appointment_from)
+    if wanted.appointment_before is not None:
+        tests.append(row.appointment_at < wanted.appointment_before)
+    if wanted.awake_on is not None:
+        tests.append(sa.or_(row.snoozed_until.is_(None), row.snoozed_until <= wanted.awake_on))
+    return tests
+
+
+def caseload(connection: sa.Connection, emrs: Iterable[str]) -> list[Any]:
+    """(emr, care_manager, status, count): caseload against capacity."""
+    row = WorklistRow
+    statement = (
+        sa.select(row.emr, row.care_manager, row.status, sa.func.count().label("count"))
+        .where(row.emr.in_(list(emrs)), row.status != "candidate")
+        .group_by(row.emr, row.care_manager, row.status)
+    )
+    return list(connection.execute(statement))

@@ -1,0 +1,122 @@
+"""Decisions, ledger and enrolment of a patient -> that patient's row on the worklist."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from cm_service.db import ledger, worklist
+from cm_service.fhir import rawjson
+from cm_service.flow.plans.board import OPEN
+from cm_service.rules.dates import instant_of
+from cm_service.rules.decision import Decision, Outcome
+from cm_service.rules.facts import AppointmentFact
+from cm_service.rules.view import PatientView
+
+_COMING = frozenset({"proposed", "pending", "booked", "arrived", "checked-in"})
+ROUTINE = 3
+
+
+class Person(NamedTuple):
+    """What only judging knows: who it is, what was found, and the next appointment."""
+
+    patient_id: str
+    name: str
+    birth_date: str
+    rules: list[str]
+    cannot_tell: list[str]
+    appointment_at: dt.datetime | None
+
+
+def person(
+    view: PatientView, decisions: Iterable[Decision], *, as_of: dt.datetime, zone: dt.tzinfo
+) -> Person:
+    decisions = list(decisions)
+    patient = view.patient
+
+    def of(outcome: Outcome) -> list[str]:
+        return [decision.rule for decision in decisions if decision.outcome is outcome]
+
+    return Person(
+        patient_id=decisions[0].patient,
+        name=(patient.name if patient else "")[:255],
+        birth_date=(patient.birth.raw if patient and patient.birth else "")[:255],
+        rules=of(Outcome.ELIGIBLE),
+        cannot_tell=of(Outcome.INSUFFICIENT_DATA),
+        appointment_at=_next_appointment(view, as_of, zone),
+    )
+
+
+def _next_appointment(view: PatientView, as_of: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
+    """The first one from the local day of `as_of` on."""
+    today = as_of.astimezone(zone).date()
+    starts = (
+        instant_of(fact.start, zone)
+        for fact in view.of(AppointmentFact)
+        if fact.start is not None and fact.status in _COMING
+    )
+    return min((start for start in starts if start.astimezone(zone).date() >= today), default=None)
+
+
+def project(connection: sa.Connection, emr: str, people: Iterable[Person]) -> None:
+    """Make these people's rows anew; whoever has nothing open any more leaves the worklist."""
+    people = list(people)
+    ids = [each.patient_id for each in people]
+    opened, asleep = worklist.cases_of(connection, emr, ids)
+    rows, gone = [], []
+    held = ledger.of_patients(connection, emr, ids)
+    for each in people:
+        row = _row(emr, each, held.get(each.patient_id, []), opened.get(each.patient_id), asleep)
+        if row["tasks"] or row["status"] != "candidate":
+            rows.append(row)
+        else:
+            gone.append(each.patient_id)
+    worklist.save(connection, rows)
+    worklist.drop(connection, emr, gone)
+
+
+def again(connection: sa.Connection, emr: str, patient_id: str) -> None:
+    """After an act: what judging knew stays as it was."""
+    held = worklist.of(connection, emr, patient_id)
+    known = Person(patient_id, "", "", [], [], None)
+    if held is not None:
+        known = Person(*(getattr(held, name) for name in Person._fields))
+    project(connection, emr, [known])
+
+
+def _row(
+    emr: str, who: Person, rows: list[Any], enrolment: Any | None, asleep: Mapping[str, dt.date]
+) -> dict[str, Any]:
+    tasks = [task for row in rows if row.kind == "Task" and (task := project_task(row))]
+    return {
+        **who._asdict(),
+        "emr": emr,
+        "status": enrolment.status if enrolment is not None else "candidate",
+        "urgency": min((task["urgency"] for task in tasks), default=ROUTINE),
+        "due_at": min((dt.datetime.fromisoformat(t["due"]) for t in tasks if t["due"]), default=None),
+        "tasks": sorted(tasks, key=lambda task: (task["due"] or "9", task["id"])),
+        "care_manager": enrolment.care_manager if enrolment is not None else "",
+        "snoozed_until": asleep.get(who.patient_id),
+    }
+
+
+def project_task(row: Any) -> dict[str, Any] | None:
+    """An open Task in the few words that a list shows; None for one that has ended."""
+    wanted = rawjson.loads(row.wanted.encode())
+    current = rawjson.loads(row.current.encode()) if row.current else wanted
+    status = current.get("status") if "status" in row.human else wanted.get("status")
+    if row.deleted or status not in OPEN["Task"] or row.state == "superseded":
+        return None
+    due = ((wanted.get("restriction") or {}).get("period") or {}).get("end")
+    return {
+        "id": row.id,
+        "code": row.code,
+        "rule": row.rule,
+        "text": str(wanted.get("description", "")),
+        "status": status,
+        "due": dt.datetime.fromisoformat(due).astimezone(dt.UTC).isoformat() if due else None,
+        "urgency": row.urgency,
+    }
