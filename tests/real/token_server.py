@@ -70,3 +70,9 @@ def introspected(server: str, token: str) -> Json:
     pair = (FRONT["client_id"], FRONT["client_secret"])
     answer = httpx.post(f"{server}/token/introspection", data={"token": token}, auth=pair)
     return dict(answer.raise_for_status().json())
+
+
+def revoked(server: str, token: str) -> None:
+    """The token lives no more, and its owner was not told."""
+    pair = (FRONT["client_id"], FRONT["client_secret"])
+    httpx.post(f"{server}/token/revocation", data={"token": token}, auth=pair).raise_for_status()

@@ -54,6 +54,11 @@ def missing(asked_scope: str, granted_scope: str | None) -> list[str]:
     return [word for word in asked_scope.split() if not _covered(word, granted_scope)]
 
 
+def are_smart(scope: str | None) -> bool:
+    """Is there any word in it that names FHIR types?"""
+    return any(_SCOPE.fullmatch(word) for word in (scope or "").split())
+
+
 def may_read_all(scope: str | None, resource: str) -> bool:
     """False where the token says that a search of this type gives nothing, or only a part of it (a scope
     with `?`, SMART 2): what was read then proves nothing. True where nobody said."""

@@ -109,9 +109,11 @@ class TokenCredentials:
             self._failure = (self._now() + _STAYS_FAILED, failure)
             raise
         early = min(_EARLY_SECONDS, token.seconds * _EARLY_SHARE)
-        self._token, self._scope = token, token.scope
+        self._token = token
         self._renew_at = self._now() + dt.timedelta(seconds=token.seconds - early)
         missing = scopes.missing(place.scope, token.scope)
+        # Words of a server's own, granted as they were asked for, tell nothing of FHIR types.
+        self._scope = token.scope if missing or scopes.are_smart(token.scope) else None
         if missing:
             log.warning("fewer scopes granted than asked", host=_host(place.endpoint), scopes=missing)
 

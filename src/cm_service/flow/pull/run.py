@@ -13,6 +13,7 @@ from pathlib import Path
 from cm_service.errors import EmrError, EmrRefused, EmrUnreachable, NotFhir
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
+from cm_service.fhir.scopes import may_read_all
 from cm_service.fhir.searchset import Page
 from cm_service.flow.landing import (
     PullReport,
@@ -121,6 +122,7 @@ class _Pull:
                     report.status = "complete"
             except EmrError as error:
                 self._settle(report, error)
+        self._hold_against_the_token(report)
         self.progress(report)
         log.info(
             "type_read", type=type_, status=report.status, pages=report.pages, resources=report.resources
@@ -134,6 +136,13 @@ class _Pull:
         if report.type == PATIENT:
             self._patients.update((id_, None) for line in page.resources if (id_ := id_of(line)))
         self.progress(report)
+
+    def _hold_against_the_token(self, report: TypeReport) -> None:
+        """An EMR that filters by scope answers well, and shows a part or nothing."""
+        if report.status == "complete" and not may_read_all(self.client.scope, report.type):
+            report.status = "failed"
+            report.reason = f"the token does not grant reading all of {report.type}"
+            report.patients, report.failed = None, {}
 
     def _settle(self, report: TypeReport, error: EmrError) -> None:
         report.status, report.reason = "failed", str(error)
