@@ -16,6 +16,7 @@ from cm_service.flow import ours
 from cm_service.flow.ours import Json
 from cm_service.sandbox import counters
 from cm_service.sandbox.store import Store
+from cm_service.sandbox.versions import Identifier
 
 
 class Found(NamedTuple):
@@ -38,6 +39,7 @@ class Verdict(NamedTuple):
     intents: int
     unknown: int
     unsettled: int  # neither written, superseded nor unknown: visible in the ledger
+    why: Counter[str]  # what the ledger says of those that are not done
     resolved: int
     found: list[Found]
 
@@ -52,14 +54,14 @@ class Verdict(NamedTuple):
 
 def judge(world: World) -> Verdict:
     rows = {(row.system, row.value): row for row in world.rows()}
-    carriers = world.store.carriers()
+    carriers = _carriers(world.store)
     found = [
         each
         for minted in world.minted
         for each in _judged(world.store, minted, rows.get(minted[2:]), carriers.get(minted[2:], []))
     ]
     found += [Found(OVERWRITTEN, f"{lost.key} {lost.element}") for lost in counters.lost_updates(world.store)]
-    found += [Found(REVIVED, key) for key in counters.brought_back(world.store)]
+    found += _revived(world, carriers)
     states = Counter(row.state for row in rows.values())
     unknown = {key for key, row in rows.items() if row.state == "unknown"}
     ours_lost = world.lost_answers.about & {minted[2:] for minted in world.minted}
@@ -67,9 +69,30 @@ def judge(world: World) -> Verdict:
         intents=len(world.minted),
         unknown=len(unknown),
         unsettled=sum(states.values()) - sum(states[name] for name in ("written", "superseded", "unknown")),
+        why=Counter(
+            f"{row.state}: {row.reason}"
+            for row in rows.values()
+            if row.state not in ("written", "superseded")
+        ),
         resolved=len(ours_lost - unknown),
         found=found,
     )
+
+
+def _revived(world: World, carriers: dict[Identifier, list[str]]) -> Iterator[Found]:
+    again = set(counters.brought_back(world.store))
+    died = {version.key for version in counters.deletions(world.store, by="clinician")}
+    for minted in world.minted:
+        keys = set(carriers.get(minted[2:], []))
+        if again & keys and died & keys:
+            yield Found(REVIVED, " ".join(sorted(keys)))
+
+
+def _carriers(store: Store) -> dict[Identifier, list[str]]:
+    """Identifier -> `Type/id` of all that ever carried it. What a clinician deleted before anybody had
+    been shown that it came at all is left out: nobody who lost its answer could know of it."""
+    unseen = {v.key for v in counters.deletions(store, by="clinician") if v.knew == 0}
+    return {known: [key for key in keys if key not in unseen] for known, keys in store.carriers().items()}
 
 
 def _judged(store: Store, minted: Minted, row: Any, ever: list[str]) -> Iterator[Found]:

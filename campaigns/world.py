@@ -26,6 +26,7 @@ from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import NoCredentials
 from cm_service.fhir.http import EmrHttp
 from cm_service.flow import ours, passport
+from cm_service.flow.book import Pace
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.ours import Json
 from cm_service.flow.reconcile import Connected, note_deleted, reconcile
@@ -127,7 +128,7 @@ class World:
             before = now
 
     def _standing(self) -> list[Any]:
-        return [(row.id, row.state, row.reference, row.version) for row in self.rows()]
+        return [(row.id, row.state, row.version, row.missed_at, row.attempts) for row in self.rows()]
 
     def rows(self) -> list[Any]:
         with self.shared.db.read() as connection:
@@ -189,14 +190,16 @@ class World:
                 client = FhirClient(http)
                 exam = passport.examination(shared.settings, db, client, emr, now=self.now)
                 await self._reconcile(client)
+                quiet = dt.timedelta(seconds=shared.settings.unknown_quiet_seconds)
+                pace = Pace(lambda: self.now, quiet, self.sleep)
                 delivery = Delivery(
                     db=db,
                     client=client,
                     emr=self.slug,
                     now=self.now,
                     examination=exam,
+                    pace=pace,
                     progress=lambda _text: None,
-                    sleep=self.sleep,
                 )
                 await delivery.run(max_new=None)
                 await self._learn(exam, delivery)
@@ -219,7 +222,7 @@ class World:
         if delivery.stopped_by:
             return
         try:
-            await exam.fresh(delivery.fresh)
+            await exam.fresh(delivery.book.fresh)
             await exam.if_due(may_write=True)
         except EmrError:
             return

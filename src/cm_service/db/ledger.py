@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +47,7 @@ _OUTLINE = (
 _WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, Placement.sent, Placement.base, Placement.current)
 
 
+@cache  # building a statement takes longer than running it
 def _select(columns: tuple[Any, ...] = _WHOLE) -> sa.Select[*tuple[Any, ...]]:
     """Each intent with its newest placement: the one that is open, if any is."""
     other = aliased(Placement)
@@ -71,8 +73,13 @@ def of_patients(connection: sa.Connection, emr: str, patient_ids: Iterable[str])
     return found
 
 
+@cache
+def _one() -> sa.Select[*tuple[Any, ...]]:
+    return _select().where(Intent.id == sa.bindparam("wanted_id"))
+
+
 def one(connection: sa.Connection, intent_id: int) -> Any:
-    row = connection.execute(_select().where(Intent.id == intent_id)).one_or_none()
+    row = connection.execute(_one(), {"wanted_id": intent_id}).one_or_none()
     if row is None:
         raise Lost(f"the ledger has no intent {intent_id}")
     return row
