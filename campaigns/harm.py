@@ -18,8 +18,8 @@ from cm_service.sandbox.plan import FaultKind
 from cm_service.sandbox.versions import Identifier
 
 KINDS = ("CarePlan", "Goal", "Task")
-# A proxy that sends a create twice to an EMR whose index stands, or without its condition, makes a copy
-# that nobody who sends once can prevent: such worlds have the one harm or the other.
+# A proxy that sends a create twice to an EMR whose index stands makes a copy that nobody who sends once
+# can prevent: a world has the one harm or the other.
 _EVER = (
     FaultKind.DELAY,
     FaultKind.DROP_BEFORE,
@@ -34,6 +34,7 @@ _EVER = (
 FLAVOURS: tuple[tuple[FaultKind, ...], ...] = (
     (*_EVER, FaultKind.STALE_INDEX, FaultKind.STRIPPED),
     (*_EVER, FaultKind.DUPLICATE),
+    (*_EVER, FaultKind.DUPLICATE, FaultKind.STRIPPED),
 )
 
 

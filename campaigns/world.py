@@ -67,6 +67,7 @@ class World:
         self.people = Clinicians(self.rng)
         flavour = FLAVOURS[self.rng.randrange(len(FLAVOURS))]
         self.plan = FaultPlan.seeded(f"{seed}/faults", share=shared.share, kinds=flavour)
+        self.index_lags = FaultKind.STALE_INDEX in flavour
         self._door = front_door(self.store, personality)
         self.faults = Faults(self.plan, self._door, store=self.store, sleep=self.sleep, edit=self.people.edit)
         self.calm = False
