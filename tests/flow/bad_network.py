@@ -31,14 +31,15 @@ class Reply:
 
 @dataclass(frozen=True)
 class Fault:
-    """`reaches`: the EMR gets the request (and acts). Then `reply`, else silence: hang up at once, or
-    after `late` seconds (below 0: the EMR's own answer); `cut`: that answer, with half of its body. `first`
-    runs before anything else, `then` when the EMR has acted."""
+    """`reaches`: the EMR gets the request (and acts), without the headers that it `strips`. Then `reply`,
+    else silence: hang up at once, or after `late` seconds (below 0: the EMR's own answer); `cut`: that
+    answer, with half of its body. `first` runs before anything else, `then` when the EMR has acted."""
 
     reaches: bool
     reply: Reply | None = None
     late: float = 0.0
     cut: bool = False
+    strips: tuple[str, ...] = ()
     first: Callable[[], object] | None = None
     then: Callable[[], object] | None = None
 
@@ -115,7 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.network.fault_of(self.command, target)
         if fault is not None and fault.first is not None:
             fault.first()
-        reply = self._pass_on(body) if fault is None or fault.reaches else None
+        strips = fault.strips if fault is not None else ()
+        reply = self._pass_on(body, strips) if fault is None or fault.reaches else None
         if fault is not None and fault.then is not None:
             fault.then()
         try:
@@ -143,18 +145,25 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(reply.body)
 
-    def _pass_on(self, body: bytes) -> Reply:
-        emr = self.server.network.emr
+    def _pass_on(self, body: bytes, strips: tuple[str, ...]) -> Reply:
+        network = self.server.network
+        emr, gone = network.emr, {*_HOP, "accept-encoding", *strips}
         connection = http.client.HTTPConnection(emr.hostname or "", emr.port)
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in gone}
         connection.request(self.command, self.path, body or None, headers)
         answer = connection.getresponse()
-        kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
-        reply = Reply(answer.status, answer.read(), kept)
+        # Some servers name themselves in links, whoever is asked: from here on that is us.
+        named = emr.geturl()
+        kept = {
+            name: value.replace(named, network.base)
+            for name, value in answer.getheaders()
+            if name.lower() not in _HOP
+        }
+        reply = Reply(answer.status, answer.read().replace(named.encode(), network.base.encode()), kept)
         connection.close()
-        if self.server.network.plain and self.path.endswith("/metadata"):
+        if network.plain and self.path.endswith("/metadata"):
             reply.body = reply.body.replace(b'"conditionalCreate":true', b'"conditionalCreate":false')
         return reply
 
@@ -179,9 +188,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def bad_network(emr: str) -> Iterator[Network]:
+def bad_network(emr: str, network: Network | None = None) -> Iterator[Network]:
     """`emr` is the base URL of the EMR behind it; `base` of what is given is the one to use."""
-    network = Network(emr)
+    network = network or Network(emr)
     server = _Server(("127.0.0.1", 0), _Handler)
     server.network = network
     network.base = f"http://127.0.0.1:{server.server_address[1]}/fhir"
