@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cm_service.db import ledger
+from cm_service.db import ledger, sync
 from cm_service.db.engine import Database
 from cm_service.errors import EmrUnreachable
 from cm_service.fhir.vendor import Precondition
@@ -66,6 +66,21 @@ def test_an_emr_that_wants_a_patient_is_asked_only_about_one_that_we_may_ask_abo
     assert found.value("Condition", "search-needs") == "patient"
     assert found.filters("Condition", "_lastUpdated") == "filters"
     assert found.value("", "last-updated-search") == "date"
+
+
+def test_where_no_patient_was_named_one_whom_nights_read_is_asked_about(database: Database) -> None:
+    clinic = Clinic(database, "athena")
+    row: Json = {
+        "emr": "clinic",
+        "patient_id": "p1",
+        "survivor": "p1",
+        "facts": b"",
+        "digest": "",
+        "holes": [],
+    }
+    with database.write() as connection:
+        sync.save_records(connection, [row | {"due": False, "stable_until": None, "evaluated_by": ""}])
+    assert clinic.look().value("Condition", "search-needs") == "patient"
 
 
 def test_the_time_of_day_counts_where_the_emr_compares_instants(database: Database) -> None:

@@ -128,7 +128,8 @@ def test_an_emr_that_refuses_everybody_is_asked_about_three(database: Database, 
     with clinic.network() as network:
         network.fail("GET Goal?", answers(403), always=True)
         told = clinic.run()
-        assert len([line for line in network.log if line.startswith("GET Goal?")]) == 3
+        pulled = [line for line in network.log if line.startswith("GET Goal?") and line.endswith("=200")]
+        assert len(pulled) == 3
     assert (told["status"], told["types"]["Goal"]["status"]) == ("partial", "refused")
 
 
@@ -204,3 +205,9 @@ def test_without_a_profile_the_refusal_itself_shows_that_a_patient_is_needed(
     again = clinic.run()
     assert "notes" not in again["types"]["Condition"], "the passport remembers"
     assert (told["status"], again["status"]) == ("complete", "complete")
+
+
+def test_that_nobody_is_known_is_said_once_for_all_types(database: Database, tmp_path: Path) -> None:
+    problems = Limited(database, tmp_path, "nextgen", roster=None).run()["problems"]
+    said = [text for text in problems if "tells nothing without a patient" in text]
+    assert len(said) == 1 and said[0].startswith("Appointment, CarePlan, "), problems

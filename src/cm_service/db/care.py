@@ -101,6 +101,11 @@ def declines_of(
     return found
 
 
+def any_patient(connection: sa.Connection, emr: str) -> str | None:
+    """One whose record we hold, the same one as long as we hold it."""
+    return connection.scalar(sa.select(sa.func.min(Record.survivor)).where(Record.emr == emr))
+
+
 def patients(connection: sa.Connection, emr: str) -> list[str]:
     """Everybody about whom something was decided."""
     statement = sa.select(DecisionRow.patient_id).where(DecisionRow.emr == emr).distinct()

@@ -62,7 +62,7 @@ def _missing(capability: Capability) -> list[str]:
         )
     unwritten = [kind for kind in WRITE if "create" not in capability.of(kind).interactions]
     if unwritten:
-        warnings.append(f"create is not declared for {', '.join(unwritten)}: these intents will be refused")
+        warnings.append(f"create is not declared for {', '.join(unwritten)}: they cannot be written as such")
     return warnings
 
 

@@ -109,9 +109,13 @@ def _problems(
     source: Source, stored: Stored, reconciled: Counter[str], delivery: Delivery | None
 ) -> Iterator[str]:
     """What makes a run partial, each in one sentence with its place."""
+    unread: dict[str, list[str]] = {}
     for kind, said in source.types.items():
         if said["status"] not in ("complete", "absent"):
-            yield f"{kind} was not read to its end: {said.get('reason', said['status'])}"
+            unread.setdefault(said.get("reason", said["status"]), []).append(kind)
+    for reason, kinds in unread.items():  # what holds of fourteen types is said once
+        yield f"{', '.join(kinds)} {'was' if len(kinds) == 1 else 'were'} not read to the end: {reason}"
+    for kind, said in source.types.items():
         if failed := said.get("failed_patients"):
             yield f"{kind} of {failed} patients was not read: {said['first_failure']}"
     yield from source.problems

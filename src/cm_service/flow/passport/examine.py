@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from cm_service.db import ledger
+from cm_service.db import care, ledger
 from cm_service.db import passport as rows
 from cm_service.db.engine import Database
 from cm_service.errors import EmrRefused, NotFhir
@@ -152,7 +152,8 @@ class Examination:
         return 200, found or []
 
     def _within(self, type_: str, needed: tuple[str, ...]) -> Params | None:
-        """The one patient whom searches may be about: the operator's test patient, else one of ours."""
+        """The one patient whom searches may be about: the operator's test patient, else one of whom we
+        wrote something, else one whom nights read anyway."""
         patient = self.emr.test_patient or self._patient_of_ours()
         if patient is None:
             return None
@@ -164,7 +165,7 @@ class Examination:
             found = [
                 row for type_ in paper.WRITTEN for row in rows.own(connection, self.slug, type_, limit=1)
             ]
-        return found[0].patient_id if found else None
+            return found[0].patient_id if found else care.any_patient(connection, self.slug)
 
     # --- our own resources
 
