@@ -145,6 +145,20 @@ async def fhir_client(settings: Settings, emr: Any) -> AsyncIterator[FhirClient]
         yield FhirClient(http)
 
 
+@asynccontextmanager
+async def client_with_token(settings: Settings, emr: Any, token: str) -> AsyncIterator[FhirClient]:
+    """A client with somebody's own token for this EMR: for one call, kept nowhere, and never tried twice."""
+    http = EmrHttp(
+        emr.base_url,
+        StaticBearer(token),
+        concurrency=settings.read_concurrency,
+        timeout_seconds=settings.read_timeout_seconds,
+        attempts=1,
+    )
+    async with http:
+        yield FhirClient(http)
+
+
 def credentials(settings: Settings, emr: Any) -> Credentials:
     """How we prove to this EMR who we are; keys and secrets are read now, before the EMR is asked for
     anything. Raises Misconfigured."""

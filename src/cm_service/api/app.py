@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from cm_service import __version__, wiring
-from cm_service.api import keys, operations, problems
+from cm_service.api import keys, metrics, operations, problems
+from cm_service.api.cds import routes as cds
 from cm_service.api.doorway import Doorway
 from cm_service.api.nights import Nights
 from cm_service.api.security import token_endpoint
@@ -26,7 +27,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for each in (operations, keys, token_endpoint, emrs, patients, care, worklist, syncs, ledger, evaluate):
+    public = (operations, metrics, keys, token_endpoint, cds)
+    for each in (*public, emrs, patients, care, worklist, syncs, ledger, evaluate):
         app.include_router(each.router)
     if settings is not None:
         app.state.doorway = _doorway(settings)

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Request
 
@@ -15,6 +16,7 @@ from cm_service.api.security.signed import Claims
 from cm_service.db import doors
 from cm_service.db.engine import Database
 from cm_service.db.sealed import Sealer
+from cm_service.fhir.credentials import is_loopback
 from cm_service.fhir.keyring import KeyRing
 from cm_service.flow.nightly import Tools
 
@@ -36,6 +38,11 @@ class Doorway:
     identifier_base: str
     public_url: str  # without a slash at its end
     token_life: dt.timedelta = TOKEN_LIFE
+
+    @property
+    def is_local(self) -> bool:
+        """Is this service for trying only, reached on loopback?"""
+        return is_loopback(urlsplit(self.public_url).hostname or "")
 
     def client(self, client_id: str) -> Any | None:
         with self.database.read() as connection:

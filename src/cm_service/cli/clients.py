@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,8 @@ import typer
 from rich.table import Table
 
 from cm_service import wiring
-from cm_service.api.security import key_sets, scopes
-from cm_service.api.security.jwks_http import require_allowed
+from cm_service.api.security import scopes
+from cm_service.cli import key_files
 from cm_service.cli.output import emit, errors_become_exits, people
 from cm_service.db import connections, doors
 from cm_service.db.engine import Database
@@ -39,7 +38,7 @@ def add(
     with errors_become_exits(as_json):
         settings = Settings()
         store, database = wiring.both_stores(settings)
-        columns = {"name": _name(name), **_keys(jwks_file, jwks_url), "scope": _scope(scope)}
+        columns = {"name": _name(name), **key_files.registered(jwks_file, jwks_url), "scope": _scope(scope)}
         columns["emrs"] = _emrs(store, emr or [])
         client_id = f"cm-{secrets.token_urlsafe(12)}"
         with database.write() as connection:
@@ -82,23 +81,6 @@ def _name(name: str) -> str:
     if not 0 < len(name.strip()) <= 200:
         raise BadInput("--name needs 1 to 200 characters")
     return name.strip()
-
-
-def _keys(file: Path | None, url: str | None) -> dict[str, Any]:
-    if (file is None) == (url is None):
-        raise BadInput("give its keys once: --jwks-file or --jwks-url")
-    if url is not None:
-        require_allowed(url)
-        return {"jwks": None, "jwks_url": url}
-    assert file is not None
-    try:
-        keys = key_sets.checked_set(json.loads(file.read_text()))
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read") from error
-    except ValueError as error:
-        raise BadInput(f"{file} is no JSON") from error
-    key_sets.require_usable(keys)
-    return {"jwks": {"keys": keys}, "jwks_url": None}
 
 
 def _scope(scope: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from cm_service import wiring
-from cm_service.cli import emr_auth
+from cm_service.cli import emr_auth, key_files
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
 from cm_service.flow.pull import roster
@@ -42,6 +43,15 @@ def _value(key: str, value: str) -> str | None:
     if key == "profile":
         vendor.load(value, extra=Settings().extra_profiles)
     return value if value or key not in _MAY_BE_NONE else None
+
+
+def cds_columns(issuer: str | None, file: Path | None, url: str | None) -> dict[str, Any]:
+    """Who signs CDS Hooks calls, and with which keys. Raises BadInput. Nothing is fetched."""
+    if issuer is None:
+        if file is not None or url is not None:
+            raise BadInput("keys for CDS Hooks need --cds-issuer, too")
+        return {}
+    return {"cds_issuer": issuer, **{f"cds_{k}": v for k, v in key_files.registered(file, url).items()}}
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

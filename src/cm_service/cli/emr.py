@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +32,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last 
 
 def public(row: Any) -> dict[str, Any]:
     """What may be shown of a connection: everything but where its secrets are."""
-    shown = {name: value for name, value in row._mapping.items() if name != "token_reference"}
+    hidden = ("token_reference", "cds_jwks")
+    shown = {name: value for name, value in row._mapping.items() if name not in hidden}
     return shown | {"auth_options": emr_auth.public(row.auth_options)}
 
 
@@ -70,6 +72,11 @@ def add(
     profile: Annotated[
         str | None, typer.Option(help=f"Vendor profile: {', '.join(vendor.names())}, or one of your own.")
     ] = None,
+    cds_issuer: Annotated[
+        str | None, typer.Option(help="Who signs CDS Hooks calls of this EMR (`iss`).")
+    ] = None,
+    cds_jwks_file: Annotated[Path | None, typer.Option(help="Its public keys (JWKS).")] = None,
+    cds_jwks_url: Annotated[str | None, typer.Option(help="Where its public keys stand (https).")] = None,
     as_json: Json = False,
 ) -> None:
     """Register an EMR connection. Makes no network call."""
@@ -95,6 +102,7 @@ def add(
         }
         columns["auth_options"] = emr_auth.with_options({}, proofs)
         emr_auth.check(columns)
+        columns |= values.cds_columns(cds_issuer, cds_jwks_file, cds_jwks_url)
         database = wiring.open_database(Settings())
         with database.write() as connection:
             connections.add_emr(

@@ -36,6 +36,11 @@ def get_emr(connection: sa.Connection, slug: str) -> Any:
     return row
 
 
+def emr_of_cds_issuer(connection: sa.Connection, issuer: str) -> Any | None:
+    """The EMR for which this issuer signs CDS Hooks calls, None if there is none."""
+    return connection.execute(sa.select(Emr.__table__).where(Emr.cds_issuer == issuer)).one_or_none()
+
+
 def list_emrs(connection: sa.Connection) -> list[Any]:
     return list(connection.execute(sa.select(Emr.__table__).order_by(Emr.slug)))
 

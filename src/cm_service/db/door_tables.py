@@ -77,3 +77,16 @@ class IdempotentCall(Base):
     headers: Mapped[dict[str, Any]]
     body: Mapped[bytes | None]
     started_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class CdsFeedback(Base):
+    """What became of a card of ours. `said` is sealed: a person's words about a patient."""
+
+    __tablename__ = "cds_feedback"
+    emr: Mapped[str] = mapped_column(primary_key=True)
+    card: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    service: Mapped[str]
+    outcome_at: Mapped[dt.datetime]
+    said: Mapped[str] = mapped_column(sa.Text)
+    received_at: Mapped[dt.datetime]

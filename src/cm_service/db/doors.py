@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from cm_service.db.door_tables import AccessToken, AuditEntry, Client, UsedToken
+from cm_service.db.door_tables import AccessToken, AuditEntry, CdsFeedback, Client, UsedToken
 from cm_service.db.engine import Database
+from cm_service.db.sync import Rows, upsert
 from cm_service.errors import Lost
 
 
@@ -116,3 +117,9 @@ def audited(
     if patient_id is not None:
         statement = statement.where(AuditEntry.patient_id == patient_id)
     return list(connection.execute(statement))
+
+
+def keep_feedback(connection: sa.Connection, rows: Rows) -> None:
+    """Once per card and outcome; the newest words stand."""
+    for row in rows:  # one by one: a list may name a card twice
+        upsert(connection, CdsFeedback, [row])

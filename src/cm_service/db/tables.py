@@ -82,7 +82,12 @@ class Emr(Base):
     test_patient: Mapped[str | None]  # the one patient in whose chart a probe may write
     paused_at: Mapped[dt.datetime | None]  # since then nothing is written to it
     max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number
+    # Who signs CDS Hooks calls for this EMR, and with which keys (one of the two).
+    cds_issuer: Mapped[str | None] = mapped_column(sa.Text)
+    cds_jwks: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    cds_jwks_url: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[dt.datetime]
+    __table_args__ = (sa.Index("uq_emr_cds_issuer", "cds_issuer", unique=True),)
 
 
 class Run(Base):

@@ -40,8 +40,11 @@ Fetch = Callable[[str], Awaitable[Fetched]]
 class Registered(Protocol):
     """How a party's keys were registered: one of the two is None."""
 
-    jwks: dict[str, Any] | None
-    jwks_url: str | None
+    @property
+    def jwks(self) -> dict[str, Any] | None: ...
+
+    @property
+    def jwks_url(self) -> str | None: ...
 
 
 class _Kept(NamedTuple):
