@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import Credentials, NoCredentials
+from cm_service.fhir.hold import Hold
 from cm_service.fhir.http import EmrHttp
 from cm_service.fhir.searchset import Page
 from tests.fhir.scripted import Json, ScriptedEmr
@@ -24,6 +25,10 @@ class Waits:
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
 
+    def clock(self) -> float:
+        """A clock that only such waiting moves."""
+        return sum(self.seconds)
+
 
 def ask(
     emr: ScriptedEmr | str,
@@ -37,7 +42,9 @@ def ask(
 ) -> T:
     async def run() -> T:
         base = emr if isinstance(emr, str) else emr.base
-        options = {"timeout_seconds": 5.0, "sleep": waits or Waits(), **http}
+        sleep = waits or Waits()
+        hold = Hold(clock=sleep.clock)
+        options = {"timeout_seconds": 5.0, "sleep": sleep, "hold": hold, **http}
         async with EmrHttp(base, credentials or NoCredentials(), **options) as connection:
             return await question(FhirClient(connection, max_pages=max_pages, max_bytes=max_bytes))
 

@@ -14,8 +14,9 @@ from cm_service.flow.pull import roster
 from cm_service.settings import Settings
 
 WRITE_MODES = ("propose", "auto", "dry-run")
-_MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient", "roster", "group")
+_MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient", "roster", "group", "max-writes")
 _COLUMN = {"token": "token_reference", "group": "group_id"}
+_MOST_WRITES = 1_000_000
 
 
 def columns_of(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def columns_of(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return {_COLUMN.get(key, key.replace("-", "_")): _value(key, value) for key, value in given}
 
 
-def _value(key: str, value: str) -> str | None:
+def _value(key: str, value: str) -> str | int | None:
     """The value as it is kept, None for none. Raises BadInput; a base URL is never quoted, since it may
     hold a password."""
     if key == "base-url":
@@ -40,6 +41,10 @@ def _value(key: str, value: str) -> str | None:
         raise BadInput("token says where the token is, env:NAME or file:PATH, not what it is")
     if key == "roster" and value:
         roster.listed(value)
+    if key == "max-writes" and value:
+        if not (value.isascii() and value.isdecimal()) or int(value) > _MOST_WRITES:
+            raise BadInput(f"max-writes takes a whole number up to {_MOST_WRITES}: the writes of one night")
+        return int(value)
     if key == "profile":
         vendor.load(value, extra=Settings().extra_profiles)
     return value if value or key not in _MAY_BE_NONE else None

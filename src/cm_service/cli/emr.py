@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from cm_service.flow.connection import CONNECTION_SETTINGS, pair, parameters_of
 from cm_service.flow.nightly import lease_of
 from cm_service.settings import Settings
 
-app = typer.Typer(help="EMR connections: add, list, set, check, remove.", no_args_is_help=True)
+app = typer.Typer(help="EMR connections: add, list, set, check, pause, resume, remove.", no_args_is_help=True)
 
 _SLUG = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
@@ -128,8 +129,9 @@ def list_(as_json: Json = False) -> None:
         table = Table("slug", "base URL", "zone", "auth", "write mode", "profile", "settings")
         for row in rows:
             own = ", ".join(f"{key}={value}" for key, value in sorted(row["settings"].items()))
-            kept = (row["slug"], row["base_url"], row["timezone"], row["auth"], row["write_mode"])
-            table.add_row(*kept, row["profile"] or "-", own)
+            kept = (row["slug"], row["base_url"], row["timezone"], row["auth"])
+            mode = f"{row['write_mode']}, paused" if row["paused_at"] else row["write_mode"]
+            table.add_row(*kept, mode, row["profile"] or "-", own)
         people.print(table)
         if as_json:
             emit({"items": rows})
@@ -142,8 +144,8 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Change rule parameters (a1c.target=7.5) or connection settings (write-mode=auto, profile=epic,
-    the options of `emr add` such as auth=backend client-id=ID, test-patient=ID: the one patient whom
-    questions to the EMR may be about). Nothing after = is none."""
+    the options of `emr add` such as auth=backend client-id=ID, max-writes=500: the most in one night,
+    test-patient=ID: the one patient whom questions to the EMR may be about). Nothing after = is none."""
     with errors_become_exits(as_json):
         database = wiring.open_database(Settings())
         with database.write() as connection:
@@ -160,6 +162,28 @@ def set_(
         people.print(f"EMR {slug}: {len(pairs)} set; whoever it touches is judged again in the next sync")
         if as_json:
             emit({"slug": slug, "status": "complete", "settings": columns["settings"]})
+
+
+@app.command()
+def pause(slug: str, as_json: Json = False) -> None:
+    """Write nothing to this EMR from now on; a night that runs stops before its next write. It is read on."""
+    _pause(slug, wiring.now(), as_json)
+
+
+@app.command()
+def resume(slug: str, as_json: Json = False) -> None:
+    """Let this EMR be written to again; what waited goes out in the next night."""
+    _pause(slug, None, as_json)
+
+
+def _pause(slug: str, at: dt.datetime | None, as_json: bool) -> None:
+    with errors_become_exits(as_json):
+        database = wiring.open_database(Settings())
+        with database.write() as connection:
+            connections.update_emr(connection, slug, paused_at=at)
+        people.print(f"EMR {slug}: writing is paused" if at else f"EMR {slug}: writing goes on")
+        if as_json:
+            emit({"slug": slug, "status": "complete", "paused_at": at})
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 from typing import Annotated, Any
 
 import typer
@@ -9,8 +11,14 @@ from rich.table import Table
 
 from cm_service import wiring
 from cm_service.cli.output import emit, errors_become_exits, people
-from cm_service.db import ledger
+from cm_service.db import connections, ledger
+from cm_service.db.engine import Database
 from cm_service.errors import BadInput
+from cm_service.fhir import vendor
+from cm_service.fhir.capability import Capability
+from cm_service.flow import resolve as resolving
+from cm_service.flow.book import Book, Pace
+from cm_service.flow.deliver import rungs
 from cm_service.flow.intents import State
 from cm_service.settings import Settings
 
@@ -56,3 +64,42 @@ def list_(
         people.print(table)
         if as_json:
             emit({"items": items})
+
+
+@app.command()
+def resolve(
+    intent: Annotated[int, typer.Argument(metavar="ID", help="As `ledger list` shows it.")],
+    written_as: Annotated[
+        str | None, typer.Option(metavar="REF", help="It is in the EMR, as Type/ID; the EMR is asked.")
+    ] = None,
+    not_written: Annotated[
+        bool, typer.Option("--not-written", help="It is not in the EMR: the next night sends it again.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Say what became of an unknown or parked write that nothing can look up."""
+    with errors_become_exits(as_json):
+        if (written_as is None) != not_written:
+            raise BadInput("say either --written-as REF or --not-written")
+        settings = Settings()
+        database = wiring.open_database(settings)
+        with database.read() as connection:
+            row = ledger.one(connection, intent)
+        with database.lease(f"the sync of {row.emr}"):  # no night may send it meanwhile
+            row = asyncio.run(_resolve(settings, database, row, written_as))
+        people.print(f"intent {row.id}: {row.state}{f' as {row.reference}' if row.reference else ''}")
+        if as_json:
+            emit({"status": "complete", **item(row)})
+
+
+async def _resolve(settings: Settings, database: Database, row: Any, written_as: str | None) -> Any:
+    with database.read() as connection:
+        emr = connections.get_emr(connection, row.emr)
+    async with wiring.fhir_client(settings, emr) as client:
+        profile = vendor.load(emr.profile, extra=settings.extra_profiles)
+        pace = Pace(wiring.now, dt.timedelta(0), asyncio.sleep)
+        book = Book(database, client, emr=emr.slug, profile=profile, now=wiring.now(), pace=pace)
+        book.open(rungs(client, Capability()))
+        if written_as is not None:
+            return await resolving.written_as(book, row.id, written_as)
+        return await resolving.not_written(book, row.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 import httpx
@@ -23,6 +23,7 @@ from cm_service.errors import (
 )
 from cm_service.fhir.answers import Answer, outcome_codes, outcome_text, read_body
 from cm_service.fhir.credentials import Credentials, NoCredentials, is_loopback
+from cm_service.fhir.hold import Hold
 from cm_service.fhir.pace import Pace
 from cm_service.fhir.retry import retry_after, wait_before
 from cm_service.logs import log
@@ -33,6 +34,7 @@ for _name in ("httpx", "httpcore"):
 
 T = TypeVar("T")
 _RETRIED = frozenset({408, 425, 429})
+_WITH_WAIT = frozenset({429, 503})
 _FINAL_5XX = frozenset({501, 505})  # "cannot" does not turn into "can"
 # Shorter than the 5 s after which many servers hang up: a write must not meet a closing connection.
 _KEEPALIVE_SECONDS = 2.0
@@ -62,9 +64,9 @@ class EmrHttp:
     """Use as `async with`. At most `concurrency` requests run at a time, whoever asks.
 
     `timeout_seconds` bounds the wait for the headers, and again the whole body (a body that drips
-    would never meet a timeout between two reads). `pace` is the EMR's limit of calls, where it has one.
-    `transport` takes the place of a connection, for campaigns without sockets. `open_door`: requests
-    without credentials may go to any host."""
+    would never meet a timeout between two reads). `pace` is the EMR's limit of calls, where it has one,
+    `hold` keeps the waits that it asks for. `transport` takes the place of a connection, for campaigns
+    without sockets. `open_door`: requests without credentials may go to any host."""
 
     def __init__(
         self,
@@ -79,12 +81,13 @@ class EmrHttp:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
         open_door: bool = False,
+        hold: Hold | None = None,
     ) -> None:
         self.base_url = _checked_base(base_url)
         self.host = self.base_url.netloc.decode()
         self._credentials, self._attempts, self._sleep = credentials, attempts, sleep
         self._timeout, self._max_body, self._pace = timeout_seconds, max_body_bytes, pace
-        self._open_door = open_door
+        self._open_door, self._hold = open_door, hold or Hold()
         self._slots = asyncio.Semaphore(concurrency)
         self.throttled, self.longest_wait_asked = 0, 0.0  # answers 429, and seconds in their Retry-After
         loopback = is_loopback(self.base_url.host)
@@ -122,7 +125,8 @@ class EmrHttp:
                 except _AgainError as again:
                     if attempt >= self._attempts:
                         raise again.error from again.__cause__
-                    await self._sleep(wait_before(attempt, again.wait))
+                    if again.wait is None:  # else `hold` keeps the wait, for everybody
+                        await self._sleep(wait_before(attempt))
                     attempt += 1
 
     async def _try(
@@ -140,13 +144,14 @@ class EmrHttp:
             raise _AgainError(NotFhir(f"{self.host}, {ask.what}: {error}")) from None
         if _may_pass(answer.status):
             text = f"{self.host} answered {answer.status} to {ask.what}, and again after every wait"
-            raise _AgainError(EmrUnreachable(text, status=answer.status), self._wait_asked(answer))
+            wait = self._wait_asked(answer.status, answer.headers)
+            raise _AgainError(EmrUnreachable(text, status=answer.status), wait)
         raise self.refusal(ask.what, answer)
 
-    def _wait_asked(self, answer: Answer) -> float | None:
+    def _wait_asked(self, status: int, headers: Mapping[str, str]) -> float | None:
         """Some EMRs say 429 for the rest of their span, and not for how long (eClinicalWorks)."""
-        asked = retry_after(answer.headers)
-        if asked is None and answer.status == 429 and self._pace is not None:
+        asked = retry_after(headers) if status in _WITH_WAIT else None
+        if asked is None and status == 429 and self._pace is not None:
             return self._pace.seconds
         return asked
 
@@ -213,13 +218,19 @@ class EmrHttp:
         if self._pace is not None:
             await self._pace.wait()
         request = self._client.build_request(ask.method, ask.url, headers=headers, content=ask.content)
+        await self._hold.wait(self._sleep)
         async with asyncio.timeout(self._timeout):
             response = await self._client.send(request, stream=True)
+        self._obey(response)
+        return response
+
+    def _obey(self, response: httpx.Response) -> None:
+        asked = self._wait_asked(response.status_code, response.headers)
+        if asked is not None:
+            self._hold.until_after(asked)
         if response.status_code == 429:
             self.throttled += 1
-            asked = retry_after(response.headers) or 0.0
-            self.longest_wait_asked = max(self.longest_wait_asked, asked)
-        return response
+            self.longest_wait_asked = max(self.longest_wait_asked, retry_after(response.headers) or 0.0)
 
     @property
     def scope(self) -> str | None:

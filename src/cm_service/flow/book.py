@@ -106,14 +106,21 @@ class Book:
 
     def _gate(self) -> None:
         """Asked before each write: a person who stops the writing means now."""
-        with self.db.read() as connection:
-            emr = connections.get_emr(connection, self.emr)
+        emr = self._emr()
         if emr.paused_at is not None:
             raise DeliveryStopped(f"it is paused; `cm-service emr resume {self.emr}` lets it go on")
         most = emr.max_writes if emr.max_writes is not None else USUAL_MAX_WRITES
         if self.figures["requests"] >= most:
             text = f"{most} writes are the most in one night; `emr set {self.emr} max-writes=N` changes that"
             raise DeliveryStopped(text)
+
+    @property
+    def is_paused(self) -> bool:
+        return self._emr().paused_at is not None
+
+    def _emr(self) -> Any:
+        with self.db.read() as connection:
+            return connections.get_emr(connection, self.emr)
 
     def _note(self, row: Any, verb: str, status: int) -> None:
         kind = self.rung(row).type_of(row)

@@ -224,7 +224,7 @@ async def _learn(exam: Examination, source: Source, delivery: Delivery | None) -
     try:
         if delivery is not None:
             await exam.fresh(delivery.book.fresh)
-        await exam.if_due(may_write=delivery is not None)
+        await exam.if_due(may_write=delivery is not None and not delivery.book.is_paused)
         exam.throttled()
     except EmrError as error:
         return [f"the passport could not be checked: {error}"]
