@@ -73,7 +73,7 @@ class Run:
             **{name: reconciled[name] for name in ("adopted", "changed", "deleted", "declined")},
             "intents": judged["intents"],
             "written": written["written"],
-            "kept_theirs": written["kept_theirs"],
+            **{name: written[name] for name in ("kept_theirs", "overwritten")},
             **{name: states.get(name, 0) for name in ("refused", "unknown", "conflict", "parked", "pending")},
             "seconds": round(seconds, 2),
         }

@@ -54,12 +54,20 @@ def changed(before: Json, after: Json) -> set[str]:
     return {name for name in names if before.get(name) != after.get(name)}
 
 
-def given_back(before: Json, theirs: Json, mine: Json) -> Json:
-    """`mine` (the EMR's own JSON now, which was written on `before`) with what somebody did meanwhile in
-    `theirs`; where both touched an element, theirs."""
-    names = _with_clinical(theirs["resourceType"], changed(before, theirs))
-    body = mine | {name: theirs.get(name) for name in names}
-    return {name: value for name, value in body.items() if value is not None}
+def given_back(before: Json, theirs: Json, written: Json, stored: Json) -> tuple[Json, set[str]]:
+    """`stored`, the EMR's own JSON now, with what somebody did in `theirs`, a version on `before` that our
+    `written` replaced unseen; and the elements of which two people say different things, so that one must
+    choose. Notes are added to, so both lists of them stay."""
+    body, clash = dict(stored), set[str]()
+    for name in _with_clinical(theirs["resourceType"], changed(before, theirs)):
+        now, then = stored.get(name), theirs.get(name)
+        if now == written.get(name):
+            body[name] = then
+        elif name == "note" and isinstance(now, list) and isinstance(then, list):
+            body[name] = then + [each for each in now if each not in then]
+        elif now != then:
+            clash.add(name)
+    return {name: value for name, value in body.items() if value is not None}, clash
 
 
 def _with_clinical(kind: str, human: Set[str]) -> Set[str]:

@@ -20,6 +20,7 @@ from cm_service.flow.lookup import GONE
 from cm_service.flow.ours import Json
 from cm_service.flow.passport import State
 
+_MOST_BACK = 3  # whoever is overtaken as often meets a person at work there
 A_SECOND = 1.1  # after it, Last-Modified in whole seconds tells a later change apart
 _HIDDEN_PARTS = "the EMR's copy has parts that we may not write over"
 _NO_UPDATE = "what stands in the EMR cannot be changed there"
@@ -33,6 +34,14 @@ class Guard(NamedTuple):
 
     if_match: str | None = None
     if_unmodified_since: str | None = None
+
+
+class Change(NamedTuple):
+    """What we read and what we made of it; `again`: how often something was put back already."""
+
+    before: Json
+    body: Json
+    again: int = 0
 
 
 class Updating:
@@ -67,7 +76,8 @@ class Updating:
             text = _text(current)
             self._book.move(row, state="written", reason=kept, attempts=0, base=text, current=text)
             return
-        await self.written(row, await self._send(row, body, guard), before=current, reason=kept)
+        change = Change(current, body)
+        await self.written(row, await self._send(row, body, guard), change=change, reason=kept)
 
     async def _send(self, row: Any, body: Json, guard: Guard) -> WriteResult:
         client = self._book.client
@@ -126,7 +136,7 @@ class Updating:
     # --- after
 
     async def written(
-        self, row: Any, result: WriteResult, *, before: Json | None = None, reason: str | None = None
+        self, row: Any, result: WriteResult, *, change: Change | None = None, reason: str | None = None
     ) -> None:
         """Record where it is at once, then what the EMR made of it (servers may alter content)."""
         kind = self._book.rung(row).type_of(row)
@@ -135,7 +145,7 @@ class Updating:
             self._book.fresh.add(type_=kind, id_=result.id, system=row.system, value=row.value)
         place = {"reference": f"{kind}/{result.id}", "version": result.version, "attempts": 0}
         self._book.move(row, state="written", reason=reason, base=None, current=None, **place)
-        must_look = before is not None and not self._refuses_stale(row)
+        must_look = change is not None and not self._refuses_stale(row)
         stored = None if must_look else result.body
         if stored is None:
             try:
@@ -143,48 +153,57 @@ class Updating:
             except EmrError:
                 self._book.move(row, reason=_UNREAD)
                 return
-        await self._compare(row, result, stored, before)
+        self._compare(row, result, stored)
+        if must_look and change is not None:
+            await self._check(row, result.version or whose.version_of(stored), stored, change)
 
     def _refuses_stale(self, row: Any) -> bool:
         return self._is_guarded(row) or self._style(row) == Precondition.IF_UNMODIFIED_SINCE
 
-    async def _compare(self, row: Any, result: WriteResult, stored: Json, before: Json | None) -> None:
+    def _compare(self, row: Any, result: WriteResult, stored: Json) -> None:
         version = whose.version_of(stored)
         if None not in (version, result.version) and version != result.version:
             self._book.take(row, stored)  # somebody was there between our write and our look
-            return
-        known = {"base": _text(stored), "current": _text(stored), "version": version or result.version}
-        self._book.move(row, **known)
-        unread = None if self._refuses_stale(row) else _between(before, version or result.version)
-        if unread is not None:
-            await self._give_back(row, unread, before)
+        else:
+            known = {"base": _text(stored), "current": _text(stored), "version": version or result.version}
+            self._book.move(row, **known)
 
-    async def _give_back(self, row: Any, unread: str, before: Json | None) -> None:
-        """Our update has replaced a version that we never saw. It is read from the history, and what
-        somebody did in it is put back beside ours; where that cannot be read, a person must."""
+    async def _check(self, row: Any, version: str | None, stored: Json, change: Change) -> None:
+        """Did our update replace a version that we never saw? It is read from the history, and what
+        somebody did in it is put back beside ours; where that is impossible, a person must."""
+        unread = _between(change.before, version)
+        if unread is None:
+            return
         book, why = self._book, _OVERWRITTEN.format(unread)
         book.figures["overwritten"] += 1
-        try:
-            theirs = await book.client.vread(book.rung(row).type_of(row), _id(book.row(row.id)), unread)
-        except EmrError:
-            theirs = None
-        if theirs is None or before is None or not ours.may_be_written_over(theirs):
-            book.move(row, state="conflict", reason=why)
-            return
         whole = book.row(row.id)
-        mine = whose.parsed(whole.current) or {}
-        back = ours.given_back(before, theirs, mine)
+        theirs = await self._old(whole, unread)
+        if theirs is None or change.again >= _MOST_BACK:
+            book.move(row, state="parked", reason=why)
+            return
+        back, clash = ours.given_back(change.before, theirs, change.body, stored)
         sent = ours.owned(whose.parsed(whole.sent) or {})
-        human = sorted({*whole.human, *(ours.changed(before, theirs) & sent)})
-        book.move(row, human=human, reason=why)
-        if back != mine:
-            result = await self._send(row, back, Guard(_etag(mine)))
-            await self.written(book.row(row.id), result, before=mine, reason=why)
+        human = sorted({*whole.human, *(ours.changed(change.before, theirs) & sent)})
+        book.move(row, human=human, reason=why, **({"state": "parked"} if clash else {}))
+        if back != stored:
+            result = await self._send(whole, back, Guard(_etag(stored)))
+            again = Change(stored, back, change.again + 1)
+            await self.written(whole, result, change=again, reason=why)
+            if clash:
+                book.move(row, state="parked", reason=why)
+
+    async def _old(self, row: Any, version: str) -> Json | None:
+        """A version out of the history, None where it cannot be read or is not ours to copy."""
+        try:
+            old = await self._book.client.vread(self._book.rung(row).type_of(row), _id(row), version)
+        except EmrError:
+            return None
+        return old if ours.may_be_written_over(old) else None
 
 
-def _between(before: Json | None, after: str | None) -> str | None:
+def _between(before: Json, after: str | None) -> str | None:
     """The newest version between the one that we read and the one that our write made, if numbers tell."""
-    read = whose.version_of(before) if before is not None else None
+    read = whose.version_of(before)
     if read is None or after is None or not (read.isdecimal() and after.isdecimal()):
         return None
     return str(int(after) - 1) if int(after) > int(read) + 1 else None
