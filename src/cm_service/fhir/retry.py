@@ -27,9 +27,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
-def wait_before(attempt: int) -> float:
-    """Seconds before try number `attempt` + 1 where the EMR named none: doubling with some jitter."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1) * random.uniform(0.75, 1.25))
+def wait_before(attempt: int, asked: float | None = None) -> float:
+    """Seconds before try number `attempt` + 1: what was asked for, else doubling with some jitter."""
+    doubling = FIRST_WAIT * 2.0 ** (attempt - 1)
+    return min(LONGEST_WAIT, asked if asked is not None else doubling * random.uniform(0.75, 1.25))
 
 
 def _until(moment: datetime | None, headers: Mapping[str, str]) -> float:
