@@ -8,7 +8,7 @@ from cm_service.errors import EmrBusy, EmrUnreachable
 from tests.fhir.builders import Waits, ask
 from tests.fhir.scripted import Reply, ScriptedEmr
 
-PATIENT = Reply(200, {"resourceType": "Patient", "id": "p1"})
+PATIENT = Reply(200, b'{"resourceType":"Patient","id":"p1"}')
 TASK = {"resourceType": "Task", "status": "requested", "intent": "order"}
 
 
