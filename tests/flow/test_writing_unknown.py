@@ -12,7 +12,7 @@ from tests.flow.bad_network import DROPPED_AFTER, DROPPED_BEFORE, Fault, Reply, 
 from tests.flow.night_world import AS_OF, BASE, out_of_range
 from tests.flow.writing_world import DAY, Ward, ward
 
-SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # elsewhere the audit stays
 TWO = [*out_of_range("p1"), *out_of_range("p2")]
 THERE_ALREADY = {
     "resourceType": "OperationOutcome",
@@ -159,6 +159,7 @@ def test_where_nothing_guards_a_create_the_ledger_alone_does_until_an_answer_is_
         assert set(clinic.copies().values()) == {1}
 
 
+@SQLITE
 def test_where_nothing_guards_a_create_a_store_that_was_lost_sends_nothing_new(
     database: Database, tmp_path: Path
 ) -> None:
