@@ -63,7 +63,7 @@ def night(landing: Path, work: Path) -> dict[str, Any]:
     plans = _evaluation(Parameters())
     read = time.perf_counter()
     store = Store(db, plans, replaces=frozenset(), holes=source.holes, entangled=source.entangled())
-    counts = store.take(source.patients(), source.places).counts
+    counts = store.take(source.reading).counts
     kept = time.perf_counter()
     counts += evaluate_due(db, plans)
     ended = time.perf_counter()

@@ -19,8 +19,8 @@ from cm_service.flow import record
 from cm_service.flow.evaluate import evaluate_due
 from cm_service.flow.judge import Night, digest
 from cm_service.flow.people import Surroundings, views
-from cm_service.flow.records import Store
-from cm_service.flow.sources import from_folder
+from cm_service.flow.records import Store, Stored
+from cm_service.flow.sources import Source, from_folder
 from cm_service.rules.engine import evaluate_patient
 from cm_service.rules.parameters import Parameters
 from cm_service.rules.view import PatientView
@@ -53,6 +53,11 @@ def at(as_of: dt.datetime) -> Night:
 
 
 def take(database: Database, folder: Path) -> None:
+    add_clinic(database)
+    keep(database, from_folder(folder, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False))
+
+
+def add_clinic(database: Database) -> None:
     with database.write() as connection:
         connections.add_emr(
             connection,
@@ -68,9 +73,14 @@ def take(database: Database, folder: Path) -> None:
             write_mode="propose",
             settings={},
         )
-    source = from_folder(folder, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False)
-    store = Store(database, at(AS_OF), replaces=frozenset(), holes=source.holes, entangled=source.entangled())
-    store.take(source.patients(), source.places)
+
+
+def keep(
+    database: Database, source: Source, *, plans: Night | None = None, workers: int | None = None
+) -> Stored:
+    night = plans or at(AS_OF)
+    store = Store(database, night, replaces=frozenset(), holes=source.holes, entangled=source.entangled())
+    return store.take(source.reading, workers=workers)
 
 
 class Person(NamedTuple):

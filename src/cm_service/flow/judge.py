@@ -70,6 +70,30 @@ class Group(NamedTuple):
     survivor: str
     members: Mapping[str, Facts]
     holes: Mapping[str, Iterable[str]]
+    verdict: Verdict | None = None
+
+
+class Line(NamedTuple):
+    """One decision as the store keeps it."""
+
+    rule: str
+    outcome: str
+    line: bytes
+    digest: str
+
+
+class Verdict(NamedTuple):
+    """What one patient's facts lead to, before anything is stored: the decisions, until when they are
+    good, and what planning wants. `waits`: what people did holds something back for a time, which no
+    decision's `stable_until` knows; then another day may want more. A Group carries one that was found
+    for somebody of whom the ledger knows nothing."""
+
+    patient_id: str
+    lines: list[Line]
+    until: dt.datetime | None
+    changes: list[Change]
+    waits: bool
+    person: Person
 
 
 def line(decision: Decision) -> bytes:
@@ -105,43 +129,66 @@ class Judge:
         rows: list[dict[str, Any]] = []
         people: list[Person] = []
         for group in groups:
-            good[group.survivor] = None
-            seen = views(*group[:2], around=self.around, declines=declines, holes=group.holes)
-            for view in sorted(seen, key=lambda view: _id(view) == group.survivor):  # the survivor last
-                decisions = self._decide(view)
-                untils = [d.stable_until for d in decisions if d.stable_until]
-                good[group.survivor] = min(untils + [u for u in (good[group.survivor],) if u], default=None)
-                patient_id = decisions[0].patient
-                rows.extend(self._changed(decisions, held.get(patient_id, {})))
-                people.append(person(view, decisions, as_of=self.night.as_of, zone=self.night.zone))
-                if patient_id == group.survivor and len(group.members) > 1:
-                    known[patient_id] = self._of_all(connection, group)
-                if self._plan(connection, view, decisions, known.get(patient_id, [])):
-                    again = self.night.as_of + _A_DAY
-                    good[group.survivor] = min(good[group.survivor] or again, again)
+            untils = set()
+            for verdict, of_ledger in self._verdicts(connection, group, known, declines):
+                untils.add(verdict.until)
+                if verdict.waits:
+                    untils.add(self.night.as_of + _A_DAY)
+                rows.extend(self._changed(verdict, held.get(verdict.patient_id, {})))
+                people.append(verdict.person)
+                self._keep(connection, verdict, of_ledger)
+            good[group.survivor] = min((until for until in untils if until), default=None)
         if self.night.store:
             care.save_decisions(connection, rows)
             project(connection, emr, people)
         return good
 
-    def _decide(self, view: PatientView) -> list[Decision]:
+    def consider(self, view: PatientView, known: list[Known]) -> Verdict:
+        """Pure: nothing is read, kept or counted."""
         decisions = evaluate_patient(view, as_of=self.night.as_of, zone=self.night.zone)
-        self.counts["patients"] += 1
-        self.counts.update(decision.outcome.value for decision in decisions)
-        return decisions
+        known = [each for each in known if each.kind in STATUS]  # the rest is people's doing
+        return Verdict(
+            decisions[0].patient,
+            [Line(each.rule, each.outcome.value, line(each), digest(each)) for each in decisions],
+            min((each.stable_until for each in decisions if each.stable_until), default=None),
+            self.night.planner(view, decisions, known),
+            any(each.kind == "Task" and _ended_by_a_person(each) for each in known),
+            person(view, decisions, as_of=self.night.as_of, zone=self.night.zone),
+        )
 
-    def _changed(self, decisions: list[Decision], held: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for decision in decisions:
-            own = digest(decision)
-            if decision.rule in held and held[decision.rule].digest == own:
+    def foresee(self, patient_id: str, facts: Facts, holes: Iterable[str]) -> Verdict | None:
+        """The verdict about somebody who declined nothing and of whom the ledger knows nothing."""
+        seen = views(
+            patient_id, {patient_id: facts}, around=self.around, declines={}, holes={patient_id: holes}
+        )
+        return next((self.consider(view, []) for view in seen), None)
+
+    def _verdicts(
+        self,
+        connection: sa.Connection,
+        group: Group,
+        known: Mapping[str, list[Any]],
+        declines: Mapping[str, list[Decline]],
+    ) -> Iterator[tuple[Verdict, list[Any]]]:
+        """With the rows of the ledger that it goes by; the survivor comes last."""
+        if group.verdict and not known.get(group.survivor) and not declines.get(group.survivor):
+            yield group.verdict, []
+            return
+        seen = views(*group[:2], around=self.around, declines=declines, holes=group.holes)
+        for view in sorted(seen, key=lambda view: _id(view) == group.survivor):
+            rows = known.get(_id(view), [])
+            if _id(view) == group.survivor and len(group.members) > 1:
+                rows = self._of_all(connection, group)
+            yield self.consider(view, [known_of(row) for row in rows]), rows
+
+    def _changed(self, verdict: Verdict, held: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for each in verdict.lines:
+            if each.rule in held and held[each.rule].digest == each.digest:
                 continue
             yield {
                 "emr": self.night.emr,
-                "patient_id": decision.patient,
-                "rule": decision.rule,
-                "outcome": decision.outcome.value,
-                "line": line(decision),
-                "digest": own,
+                "patient_id": verdict.patient_id,
+                **each._asdict(),
                 "changed_at": self.night.as_of,
             }
 
@@ -150,21 +197,18 @@ class Judge:
         rows = ledger.of_patients(connection, self.night.emr, group.members)
         return [row for mates in rows.values() for row in mates]
 
-    def _plan(
-        self, connection: sa.Connection, view: PatientView, decisions: list[Decision], rows: list[Any]
-    ) -> bool:
-        """Mint what is wanted; True if what people did holds something back for a time, which no
-        decision's `stable_until` knows: then another day may want more."""
-        known = [known_of(row) for row in rows if row.kind in STATUS]  # the rest is people's doing
-        changes = self.night.planner(view, decisions, known)
+    def _keep(self, connection: sa.Connection, verdict: Verdict, rows: list[Any]) -> None:
+        """Mint what is wanted."""
+        changes = verdict.changes
         if self.night.store:
             changes = respect_adopted(connection, changes, rows, emr=self.night.emr, now=self.night.as_of)
             for change in changes:
-                self._keep(connection, decisions[0].patient, change)
+                self._mint(connection, verdict.patient_id, change)
+        self.counts["patients"] += 1
+        self.counts.update(each.outcome for each in verdict.lines)
         self.counts["intents"] += len(changes)
-        return any(each.kind == "Task" and _ended_by_a_person(each) for each in known)
 
-    def _keep(self, connection: sa.Connection, patient_id: str, change: Change) -> None:
+    def _mint(self, connection: sa.Connection, patient_id: str, change: Change) -> None:
         want, now = change.want, self.night.as_of
         wanted = rawjson.dumps(want.resource).decode()
         if change.known is None:

@@ -152,11 +152,11 @@ def _keep(db: Database, plans: Night, source: Source) -> Stored:
         of_whom=source.of_whom,
         entangled=source.entangled(),
     )
-    watch = passport.StayWatch(plans.as_of.astimezone(plans.zone).date())
-    stored = store.take(watch.watch(source.patients()), source.places)
+    stored = store.take(source.reading)
     with db.write() as connection:
         is_complete = source.pulled and "Encounter" in source.replaces
-        passport.note_stays(connection, plans.emr, watch, is_complete=is_complete, now=plans.as_of)
+        last = stored.last_stay
+        passport.note_stays(connection, plans.emr, last, is_complete=is_complete, now=plans.as_of)
     return stored
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -17,23 +19,31 @@ from cm_service.db import care, sync
 from cm_service.db.engine import Database
 from cm_service.db.sync import Held
 from cm_service.flow import record
-from cm_service.flow.judge import Group, Judge, Night
+from cm_service.flow.crew import Crew, spare_cores
+from cm_service.flow.judge import Group, Judge, Night, Verdict
 from cm_service.flow.people import Facts, replaced_by, survivor_of
 from cm_service.flow.places import store_places
+from cm_service.flow.reader import Read, Reader
+from cm_service.flow.sieve import Reading
+from cm_service.flow.sieve.gather import Row
 from cm_service.flow.vanished import Vanished
-from cm_service.rules.facts import PlaceFact
 
 BATCH = 150  # patients per transaction: short enough to block nobody, long enough to be quick
+_SHARE = 25  # patients that go to a worker at once
+_WORTH_A_FORK = 5000  # lines: fewer are read before a fork has begun
+Lines = list[tuple[str, list[Row]]]
+Item = TypeVar("Item")
 
 
 class Stored(NamedTuple):
     """`held_back` are types of which so much was missing that nothing was removed; `counts` adds up
-    who was judged at once."""
+    who was judged at once; `last_stay` is the newest day of a stay that was read."""
 
     changed: int
     removed: int
     held_back: frozenset[str]
     counts: Counter[str]
+    last_stay: str
 
 
 class Entry(NamedTuple):
@@ -44,6 +54,7 @@ class Entry(NamedTuple):
     encoded: bytes
     digest: str
     whole: bool  # nothing is held that was not read
+    verdict: Verdict | None = None
 
 
 class Store:
@@ -57,7 +68,7 @@ class Store:
         night: Night,
         *,
         replaces: frozenset[str],
-        holes: Mapping[str, Iterable[str]],
+        holes: Mapping[str, frozenset[str]],
         of_whom: Mapping[str, frozenset[str]] | None = None,
         entangled: frozenset[str] = frozenset(),
     ) -> None:
@@ -71,26 +82,40 @@ class Store:
         self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
         self.links: dict[str, str | None] = {}
         self.changed: set[str] = set()
+        self.last_stay = ""
         self.by = night.evaluated_by
 
-    def take(self, patients: Iterable[tuple[str, Facts]], places: Mapping[str, PlaceFact]) -> Stored:
-        """Everything read, in batches of one short transaction each."""
-        known = store_places(self.db, self.emr, places, replaces=self.vanished.replaces)
+    def take(self, reading: Reading, *, workers: int | None = None) -> Stored:
+        """Everything read, in batches of one short transaction each. `workers` processes read and judge
+        beside this one, which alone stores; None for as many as this machine has cores for."""
+        known = store_places(self.db, self.emr, reading.places, replaces=self.vanished.replaces)
         judge = Judge(self.night, known)
-        batch: list[tuple[str, Facts]] = []
-        for item in patients:
-            batch.append(item)
-            if len(batch) == BATCH:
+        waits = self.entangled | self.held.keys()
+        today = self.night.as_of.astimezone(self.night.zone).date()
+        if_kept = judge if self.night.store else None
+        reader = Reader(reading, if_kept, today=today, holes=self.holes, waits=waits)
+        with reading.still():
+            if workers is None:
+                workers = spare_cores() if sum(reading.counts.values()) > _WORTH_A_FORK else 0
+            crew = Crew(reader.read_all, workers=workers)
+        with closing(crew):
+            for batch in _batches(self._noted(reading, crew), BATCH):
                 self._save(batch, judge)
-                batch = []
-        self._save(batch, judge)
         self._note_holes()
         self._remove()
         self._merge()
         found = self.vanished
-        return Stored(len(self.changed), found.removed, found.held_back, judge.counts)
+        return Stored(len(self.changed), found.removed, found.held_back, judge.counts, self.last_stay)
 
-    def _save(self, batch: list[tuple[str, Facts]], judge: Judge) -> None:
+    def _noted(self, reading: Reading, crew: Crew[Lines, list[Read]]) -> Iterator[Read]:
+        """Whoever has facts, once it is noted what could not be read."""
+        for patients in crew.each(_batches(reading.lines(), _SHARE)):
+            for read in patients:
+                reading.note(read.found)
+                if read.keys:
+                    yield read
+
+    def _save(self, batch: list[Read], judge: Judge) -> None:
         """Add and update; what was held and not read is only noted here."""
         with self.db.write() as connection:
             entries = self._entries(connection, batch)
@@ -98,26 +123,34 @@ class Store:
             sync.save_records(connection, [self._row(entry, good) for entry in entries])
         self.night.progress(f"{len(self.vanished.visited)} patients read")
 
-    def _entries(self, connection: sa.Connection, batch: list[tuple[str, Facts]]) -> list[Entry]:
+    def _entries(self, connection: sa.Connection, batch: list[Read]) -> list[Entry]:
         """The batch's records that differ from what is held."""
-        fresh = [(who, facts, *_encoded(facts)) for who, facts in batch]
-        changed = [item for item in fresh if not self._is_held(item[0], item[3])]
-        olds = sync.load_facts(connection, self.emr, [who for who, *_ in changed if who in self.held])
+        changed = [read for read in batch if not self._is_held(read.patient_id, read.digest)]
+        held = [read.patient_id for read in changed if read.patient_id in self.held]
+        olds = sync.load_facts(connection, self.emr, held)
         entries, owned = [], list[tuple[str, str]]()
-        for who, facts in batch:
-            self.vanished.saw(who, facts)
-            self.links[who] = replaced_by(who, facts)
-        for who, facts, encoded, digest in changed:
+        for read in batch:
+            self.vanished.saw(read.patient_id, read.keys)
+            self.links[read.patient_id] = read.replaced_by
+            self.last_stay = max(self.last_stay, read.last_stay)
+        for read in changed:
+            who = read.patient_id
             old = record.decode(olds[who]) if who in olds else {}
-            owned.extend((key, who) for key in facts.keys() - old.keys())
-            kept = self.vanished.kept(who, old, facts)
-            if kept:
-                facts = {**kept, **facts}
-                encoded, digest = _encoded(facts)
-            if not self._is_held(who, digest):
-                entries.append(Entry(who, facts, encoded, digest, not kept))
+            owned.extend((key, who) for key in read.keys if key not in old)
+            entry = self._entry(read, old)
+            if not self._is_held(who, entry.digest):
+                entries.append(entry)
         self._move(connection, owned)
         return entries
+
+    def _entry(self, read: Read, old: Facts) -> Entry:
+        """As read, with what is held and was not read."""
+        who, verdict = read.patient_id, read.verdict if read.holes == self._holes(read.patient_id) else None
+        kept = self.vanished.kept(who, old, read.facts) if old else {}
+        if not kept:
+            return Entry(who, read.facts, read.encoded, read.digest, True, verdict)
+        facts = {**kept, **read.facts}
+        return Entry(who, facts, *_encoded(facts), False)
 
     def _is_held(self, who: str, digest: str) -> bool:
         held = self.held.get(who)
@@ -134,7 +167,7 @@ class Store:
             return {}
         ready = [e for e in entries if e.whole and e.patient_id not in self.entangled]
         groups = [
-            Group(e.patient_id, {e.patient_id: e.facts}, {e.patient_id: self._holes(e.patient_id)})
+            Group(e.patient_id, {e.patient_id: e.facts}, {e.patient_id: self._holes(e.patient_id)}, e.verdict)
             for e in ready
         ]
         return judge.judge(connection, groups) if groups else {}
@@ -220,6 +253,12 @@ class Store:
         with self.db.write() as connection:
             sync.set_survivors(connection, self.emr, moved)
             care.mark_due(connection, self.emr, touched)
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def _encoded(facts: Facts) -> tuple[bytes, str]:

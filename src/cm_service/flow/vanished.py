@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cm_service.flow.people import Facts
 from cm_service.rules.facts import AnyFact
@@ -34,9 +34,9 @@ class Vanished:
         self.held_back: frozenset[str] = frozenset()
         self._missing: dict[str, set[str]] = {}
 
-    def saw(self, patient_id: str, facts: Facts) -> None:
+    def saw(self, patient_id: str, keys: Iterable[str]) -> None:
         self.visited.add(patient_id)
-        self.seen.update(facts)
+        self.seen.update(keys)
 
     def kept(self, patient_id: str, old: Facts, new: Facts) -> dict[str, AnyFact]:
         """What was held and not read: it stays for now, and is noted if its type was fully read."""

@@ -166,6 +166,13 @@ class Context:
             self.notes.append(Note("foreign_reference", f"{path} points to another server", is_hole=True))
         return found
 
+    def found(self) -> Counter[str]:
+        """What was odd but readable since this was asked last."""
+        findings, self.findings = self.findings, Counter()
+        if self.bare:
+            findings["no_meta"], self.bare = self.bare, 0
+        return findings
+
     # --- what every resource has
 
     def head(self, resource: values.Resource) -> Head:

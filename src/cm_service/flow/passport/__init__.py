@@ -4,7 +4,7 @@ from cm_service.flow.passport.examine import Examination, examination, profile_o
 from cm_service.flow.passport.own import FreshWrites
 from cm_service.flow.passport.proofs import note, note_pull
 from cm_service.flow.passport.standing import Passport, Standing, State, load
-from cm_service.flow.passport.stays import StayWatch, last_stay, note_stays
+from cm_service.flow.passport.stays import last_stay, newest_stay, note_stays
 from cm_service.flow.passport.told import told, warnings
 
 __all__ = [
@@ -13,10 +13,10 @@ __all__ = [
     "Passport",
     "Standing",
     "State",
-    "StayWatch",
     "examination",
     "last_stay",
     "load",
+    "newest_stay",
     "note",
     "note_pull",
     "note_stays",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class Failed(NamedTuple):
 class Gathered(NamedTuple):
     facts: dict[str, AnyFact]
     failed: list[Failed]
+    findings: Counter[str]  # what was odd and yet could be read
 
 
 def gather(rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None) -> Gathered:
@@ -54,7 +56,7 @@ def gather(rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None) ->
             if _says_died(found.fact):
                 normaliser.context.every_result = True
     facts = {key: held[0] if len(held) == 1 else newest(held) for key, held in versions.items()}
-    return Gathered(facts, failed)
+    return Gathered(facts, failed, normaliser.context.found())
 
 
 def add_holes(holes: dict[str, frozenset[str]], rejects: Iterable[Reject]) -> None:

@@ -6,6 +6,7 @@ import shutil
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -22,7 +23,7 @@ from cm_service.flow.normalisers.used_codes import ConceptMap
 from cm_service.flow.sieve.bases import own_base
 from cm_service.flow.sieve.faults import Fault, key_of, locate, not_utf8
 from cm_service.flow.sieve.files import LineFile, Prepared, open_lines, prepare
-from cm_service.flow.sieve.gather import Failed, Row, add_holes, gather
+from cm_service.flow.sieve.gather import Failed, Gathered, Row, add_holes, gather
 from cm_service.flow.sieve.scan import Scan
 from cm_service.flow.sieve.versions import newest
 from cm_service.rules.facts import AnyFact, PlaceFact
@@ -41,7 +42,7 @@ class Reading:
     patient when that patient is handed out, and as a whole when all were.
 
     `counts`: lines kept, by type. `unread`: types of whose files a part could not be read at all.
-    `findings`: how often something was odd and yet usable. `without_patient`: owners of facts of
+    `findings`: how often something was odd and yet usable, so far. `without_patient`: owners of facts of
     whom no Patient was read; they get no decision from this folder alone.
     """
 
@@ -57,31 +58,46 @@ class Reading:
         self.counts = scan.counts()
         self.unread = frozenset().union(*({kind} if kind else OWNED for kind in prepared.broken))
         self.holes: dict[str, frozenset[str]] = {}
+        self.findings: Counter[str] = Counter()
         self._known: list[Reject] = []
         self._lost: list[_Lost] = []
         self.places = self._places()
         self.without_patient = self._assign(owners)
         self._note_faults(prepared.faults)
         self._torn = self._mended()
-
-    @property
-    def findings(self) -> Counter[str]:
-        context = self._normaliser.context
-        return context.findings + Counter(no_meta=context.bare)
+        self.findings += self._normaliser.context.found()
 
     def patients(self) -> Iterator[tuple[str, dict[str, AnyFact]]]:
         """(patient id, facts by `Type/id`), in the order of the ids."""
+        for patient_id, rows in self.lines():
+            found = self.read(patient_id, rows)
+            self.note(found)
+            if found.facts:
+                yield patient_id, found.facts
+
+    def lines(self) -> Iterator[tuple[str, list[Row]]]:
+        """(patient id, lines to read), in the order of the ids."""
         for patient_id, pairs in groupby(self._scan.by_patient(), key=itemgetter(0)):
-            found = gather((row for _, row in pairs), self._normaliser, owner=patient_id)
-            self._fail(found.failed)
-            facts = found.facts
-            for key in self._torn.keys() & facts.keys():
-                owner, fact = self._torn[key]
-                facts.pop(key)
-                if owner == patient_id:
-                    facts[key] = fact
-            if facts:
-                yield patient_id, facts
+            yield patient_id, [row for _, row in pairs]
+
+    def read(self, patient_id: str, rows: Iterable[Row]) -> Gathered:
+        """One patient's lines read. Whoever asks notes what was found: this may be another process."""
+        found = gather(rows, self._normaliser, owner=patient_id)
+        for key in self._torn.keys() & found.facts.keys():
+            owner, fact = self._torn[key]
+            found.facts.pop(key)
+            if owner == patient_id:
+                found.facts[key] = fact
+        return found
+
+    def note(self, found: Gathered) -> None:
+        """Keep what could not be read, and what was odd."""
+        self._fail(found.failed)
+        self.findings += found.findings
+
+    def still(self) -> AbstractContextManager[None]:
+        """Without threads of DuckDB: a process may fork then."""
+        return self._scan.still()
 
     @property
     def rejects(self) -> list[Reject]:
