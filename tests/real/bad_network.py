@@ -1,4 +1,5 @@
-"""Weather on the way to an EMR: a share of all requests meets a fault, and now and then the service dies.
+"""Weather on the way to an EMR: a share of all requests meets a fault, a gateway on every second way forgets
+If-None-Exist, and now and then the service dies.
 
 What befalls a request depends on the seed, its method and type, and on how many of these came before, not
 on what else is under way: a night that reads in parallel meets the same faults when it is tried again.
@@ -23,12 +24,12 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     "429": (answers(429, Retry_After="1"),),
     "html": (html(reaches=False), html(reaches=True)),
     "cut": (CUT,),
-    "stripped": (replace(FINE, strips=("if-none-exist",)),),
 }
+STRIPPED = "stripped"
 
 
 class Weather(Network):
-    """`share` of all requests meets a fault. `met` counts method and fault."""
+    """`share` of all requests meets a fault. `met` counts method and fault, STRIPPED and killed as well."""
 
     def __init__(self, emr: str, *, seed: int, share: float) -> None:
         super().__init__(emr)
@@ -61,8 +62,12 @@ class Weather(Network):
         return replace(fault, first=kill) if dice.random() < 0.5 else replace(fault, then=kill)
 
     def _drawn(self, method: str, dice: random.Random) -> Fault | None:
-        if dice.random() >= self._share:
-            return None
-        name = dice.choice(list(FAULTS))
-        self.met[method, name] += 1
-        return dice.choice(FAULTS[name])
+        fault = None
+        if dice.random() < self._share:
+            name = dice.choice(list(FAULTS))
+            self.met[method, name] += 1
+            fault = dice.choice(FAULTS[name])
+        if method == "POST" and dice.random() < 0.5:
+            self.met[method, STRIPPED] += 1
+            return replace(fault or FINE, strips=("if-none-exist",))
+        return fault
