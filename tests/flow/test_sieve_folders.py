@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cm_service.errors import BadInput
 from cm_service.flow.sieve import read_bundle
 from tests.cases.fhir_json import LOINC, SNOMED, a1c, concept, condition, encounter, patient, procedure
 from tests.flow.reading import Json, put, read
@@ -315,3 +317,10 @@ def test_the_working_folder_goes_with_the_reading(tmp_path: Path, monkeypatch: p
     assert [path.stat().st_mode & 0o777 for path in work.iterdir()] == [0o700]
     del found
     assert list(work.iterdir()) == []
+
+
+def test_a_file_whose_name_is_no_text_is_said_and_breaks_nothing(tmp_path: Path) -> None:
+    per_type(tmp_path, WORLD)
+    (tmp_path / os.fsdecode(b"Observation-\xff.ndjson")).write_text("{}\n")
+    with pytest.raises(BadInput, match="no UTF-8 text"):
+        facts_of(tmp_path)

@@ -16,7 +16,6 @@ from cm_service.flow.intents import Change, identifier_value
 from cm_service.flow.ours import Json
 from cm_service.flow.plans.identity import Identity, key_in, read_key
 
-_WITHDRAWAL = frozenset({"status", "statusReason", "lifecycleStatus"})
 _ROUTINE = 3
 
 
@@ -88,6 +87,6 @@ def _withdraws(connection: sa.Connection, change: Change, row: Any, *, emr: str,
     current = rawjson.loads(row.current.encode())
     places = ledger.references(connection, emr, ours.links(change.want.resource))
     differing = ours.differs(ours.materialise(change.want.resource, places.get), current)
-    theirs = differing - _WITHDRAWAL
+    theirs = differing - ours.WITHDRAWING
     ledger.move(connection, row.placement_id, now=now, human=sorted({*row.human, *theirs}))
-    return bool(differing & _WITHDRAWAL)
+    return bool(differing & ours.WITHDRAWING)

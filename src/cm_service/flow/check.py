@@ -8,10 +8,10 @@ from typing import Any
 from cm_service.errors import EmrError, EmrRefused
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
+from cm_service.flow.ours import KINDS
 from cm_service.flow.wanted import CODED, WHOLE
 
 READ = (*WHOLE, *CODED)
-WRITE = ("CarePlan", "Goal", "Task")
 BLIND_DAYS = 60
 BLIND = f"no inpatient encounters in {BLIND_DAYS} days: discharge rules are blind here"
 UNSEEN = "inpatient encounters could not be searched for: whether discharges are seen is unknown"
@@ -60,7 +60,7 @@ def _missing(capability: Capability) -> list[str]:
         warnings.append(
             f"search is not declared for {', '.join(unread)}: rules that need them say cannot tell"
         )
-    unwritten = [kind for kind in WRITE if "create" not in capability.of(kind).interactions]
+    unwritten = [kind for kind in KINDS if "create" not in capability.of(kind).interactions]
     if unwritten:
         warnings.append(f"create is not declared for {', '.join(unwritten)}: they cannot be written as such")
     return warnings

@@ -11,7 +11,7 @@ from typing import Any
 from cm_service.db import care, ledger, sync
 from cm_service.db.engine import Database
 from cm_service.flow.deliver import Delivery
-from cm_service.flow.reconcile import KINDS as OUR_KINDS
+from cm_service.flow.ours import KINDS as OUR_KINDS
 from cm_service.flow.records import Stored
 from cm_service.flow.sources import Source
 

@@ -12,7 +12,8 @@ from typing import Any
 from cm_service.flow.intents import LINK
 
 Json = dict[str, Any]
-_WITHDRAWING = frozenset({"status", "statusReason"})
+KINDS = ("CarePlan", "Goal", "Task")  # the native resources that we write
+WITHDRAWING = frozenset({"status", "statusReason", "lifecycleStatus"})  # by which one of them is taken back
 NEVER_OURS = frozenset({"resourceType", "id", "meta", "identifier", "text"})
 CLOSED = {
     "Task": frozenset({"cancelled", "completed", "failed", "rejected", "entered-in-error"}),
@@ -80,7 +81,7 @@ def _with_clinical(kind: str, human: Set[str]) -> Set[str]:
 def merged(current: Json, sent: Json, human: Set[str]) -> Json:
     """The EMR's own resource with our elements in it; what somebody else made theirs stays."""
     human = _with_clinical(sent["resourceType"], human)
-    theirs = human - _WITHDRAWING if _withdraws(current, sent) else human
+    theirs = human - WITHDRAWING if _withdraws(current, sent) else human
     ours = {name: sent[name] for name in owned(sent) if name not in theirs}
     if "text" in sent and ours.keys() >= owned(sent):
         ours["text"] = sent["text"]  # the narrative tells the whole resource: ours only if all of it is

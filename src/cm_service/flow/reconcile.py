@@ -26,7 +26,6 @@ from cm_service.flow.plans.careplans import OFFER
 from cm_service.flow.rungs.native import content as native_content
 from cm_service.flow.vanished import too_many
 
-KINDS = ("CarePlan", "Goal", "Task")
 CHUNK = 100
 _THERE, _GONE, _UNCLEAR = "there", "gone", "unclear"
 _MINTED = re.compile(r"[A-Z2-7]{32}")  # as identifier_value() makes them

@@ -12,9 +12,9 @@ from cm_service.flow.connection import ConceptMap
 from cm_service.flow.holes import Holes
 from cm_service.flow.landing import PullReport
 from cm_service.flow.normalise import KINDS, Reject
+from cm_service.flow.ours import KINDS as OUR_KINDS
 from cm_service.flow.ours import Json
 from cm_service.flow.people import Facts
-from cm_service.flow.reconcile import KINDS as OUR_KINDS
 from cm_service.rules.facts import PlaceFact
 
 ALL_TYPES = frozenset(KINDS)

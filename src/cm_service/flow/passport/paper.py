@@ -12,12 +12,13 @@ from cm_service.db import passport as rows
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.scopes import granted
 from cm_service.fhir.vendor import Answer, Profile, Verb
+from cm_service.flow.ours import KINDS
 from cm_service.flow.passport.proofs import RECHECK, changed
 from cm_service.flow.wanted import CODED, WHOLE
 
-READ_ONLY = tuple(sorted({*WHOLE, *CODED} - {"CarePlan", "Goal", "Task", "Encounter"}))
+READ_ONLY = tuple(sorted({*WHOLE, *CODED} - {*KINDS, "Encounter"}))
 WRITTEN = (
-    *("CarePlan", "Goal", "Task", "Encounter"),
+    *(*KINDS, "Encounter"),
     *("QuestionnaireResponse", "DocumentReference", "Communication"),
 )
 _WRITES = (Verb.CREATE, Verb.UPDATE, Verb.PATCH)

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from cm_service.errors import NothingToRead
+from cm_service.errors import BadInput, NothingToRead
 from cm_service.fhir.resource_types import RESOURCE_TYPES
 from cm_service.flow.sieve.bundles import Entries, read_entries
 from cm_service.flow.sieve.faults import HEAD, Fault, lines_of
@@ -51,7 +51,7 @@ class Prepared(NamedTuple):
 
 def prepare(source: Path, *, work: Path, limit: int) -> Prepared:
     """Every `*.ndjson`, `*.jsonl` and `*.json` of a folder (plain or gzip), or one such file. `work` is
-    an empty folder; `limit` the bytes of a line. Raises NothingToRead."""
+    an empty folder; `limit` the bytes of a line. Raises NothingToRead and BadInput."""
     prepared = Prepared([], [], set(), Counter())
     places: list[tuple[str, int]] = []
     for number, path in enumerate(_inputs(source)):
@@ -70,6 +70,8 @@ def _inputs(source: Path) -> list[Path]:
         return [source]
     found = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else []
     wanted = [path for path in found if _is_input(path.name)]
+    if any(path.name.encode(errors="replace").decode() != path.name for path in wanted):
+        raise BadInput(f"{source.name} holds a file whose name is no UTF-8 text: nobody could say its place")
     if not wanted:
         raise NothingToRead(f"{source} holds no .ndjson, .ndjson.gz or .json file, or is not there")
     return wanted
