@@ -186,6 +186,23 @@ def credentials(settings: Settings, emr: Any) -> Credentials:
     return TokenCredentials(registration, prover, connect=connect, now=now, attempts=settings.read_attempts)
 
 
+def plain_http(settings: Settings, base_url: str, *, max_body_bytes: int = MAX_BYTES) -> EmrHttp:
+    """Without credentials and without redirects, one try: for documents and token endpoints."""
+    seconds = min(settings.read_timeout_seconds, _TOKEN_SECONDS)
+    limits: dict[str, Any] = {"timeout_seconds": seconds, "max_body_bytes": max_body_bytes}
+    return EmrHttp(base_url, NoCredentials(), attempts=1, open_door=True, **limits)
+
+
+def launch_prover(settings: Settings, emr: Any) -> Prover | None:
+    """How we prove at a launch which client we are; None for a public client. Raises Misconfigured."""
+    options = emr.launch_options
+    if "client-id" not in options:
+        raise Misconfigured("this EMR has no launch.client-id: register the service there, then set it")
+    if "secret" in options:
+        return _secret_prover(options)
+    return None if options.get("public") == "yes" else _key_prover(settings, options)
+
+
 def keyring(settings: Settings) -> KeyRing:
     """Our own signing keys."""
     return KeyRing(settings.data_dir / "keys" / "signing.json")

@@ -8,6 +8,7 @@ from cm_service import __version__, wiring
 from cm_service.api import keys, metrics, operations, problems
 from cm_service.api.cds import routes as cds
 from cm_service.api.doorway import Doorway
+from cm_service.api.launch import routes as launch
 from cm_service.api.nights import Nights
 from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
@@ -27,7 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    public = (operations, metrics, keys, token_endpoint, cds)
+    public = (operations, metrics, keys, token_endpoint, cds, launch)
     for each in (*public, emrs, patients, care, worklist, syncs, ledger, evaluate):
         app.include_router(each.router)
     if settings is not None:

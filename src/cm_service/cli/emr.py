@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cm_service import wiring
 from cm_service.cli import connection_values as values
-from cm_service.cli import emr_auth
+from cm_service.cli import emr_auth, launch_options
 from cm_service.cli import passport as passports
 from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, people
 from cm_service.db import care, connections
@@ -35,7 +35,10 @@ def public(row: Any) -> dict[str, Any]:
     """What may be shown of a connection: everything but where its secrets are."""
     hidden = ("token_reference", "cds_jwks")
     shown = {name: value for name, value in row._mapping.items() if name not in hidden}
-    return shown | {"auth_options": emr_auth.public(row.auth_options)}
+    return shown | {
+        "auth_options": emr_auth.public(row.auth_options),
+        "launch_options": launch_options.public(row.launch_options),
+    }
 
 
 @app.command()
@@ -154,8 +157,11 @@ def set_(
             proofs = {key: value for key, value in given.items() if key in emr_auth.OPTIONS}
             columns = values.columns_of(item for item in given.items() if item[0] in CONNECTION_SETTINGS)
             columns["auth_options"] = emr_auth.with_options(row.auth_options, proofs)
+            launch = {k: v for k, v in given.items() if k.startswith(launch_options.PREFIX)}
+            columns["launch_options"] = launch_options.with_options(row.launch_options, launch)
             emr_auth.check({**row._mapping, **columns})
-            own = {k: v for k, v in given.items() if k not in CONNECTION_SETTINGS and k not in proofs}
+            special = {*CONNECTION_SETTINGS, *proofs, *launch}
+            own = {k: v for k, v in given.items() if k not in special}
             columns["settings"] = {**row.settings, **own}
             parameters_of(columns["settings"])  # refuses an unknown key or a value out of range
             connections.update_emr(connection, slug, **columns)

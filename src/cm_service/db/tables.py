@@ -82,6 +82,8 @@ class Emr(Base):
     test_patient: Mapped[str | None]  # the one patient in whose chart a probe may write
     paused_at: Mapped[dt.datetime | None]  # since then nothing is written to it
     max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number
+    # How this service is registered for SMART launches: KEY: VALUE of `emr set launch.KEY`.
+    launch_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     # Who signs CDS Hooks calls for this EMR, and with which keys (one of the two).
     cds_issuer: Mapped[str | None] = mapped_column(sa.Text)
     cds_jwks: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))

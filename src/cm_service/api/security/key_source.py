@@ -74,6 +74,10 @@ class KeySource:
             found = _fit(await self._keys(party.jwks_url, again=True), header)
         return found
 
+    async def all(self, url: str, *, again: bool = False) -> list[dict[str, Any]]:
+        """Every key of a set; `again`: look anew if the last look is old enough. Raises KeysUnavailable."""
+        return await self._keys(url, again=again)
+
     async def _keys(self, url: str, *, again: bool = False) -> list[dict[str, Any]]:
         async with self._locks.setdefault(url, asyncio.Lock()):
             kept = self._kept.get(url)

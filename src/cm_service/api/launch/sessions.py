@@ -1,0 +1,135 @@
+"""Sessions of launched pages: the token in the page's memory, whose it is, and how long it lives.
+
+A page acts on its own patient and as its own user only. The token travels in an Authorization header
+or a POST body, never in a URL, a cookie or the browser's storage.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from cm_service.api.doorway import Doorway, doorway
+from cm_service.api.launch import exchange
+from cm_service.db import connections, launches
+from cm_service.errors import EmrError
+
+IDLE = dt.timedelta(minutes=30)
+_REFRESH_EARLY = dt.timedelta(seconds=60)
+ENDED = "this session has ended: open the page again from the chart"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Names and tokens in clear, for this request only."""
+
+    digest: str
+    emr: Any
+    patient_id: str | None
+    encounter_id: str | None
+    user: str
+    user_name: str
+    patient_name: str
+    bound: bool
+    confirmed: bool
+    scope: str
+    access_token: str
+    context: dict[str, Any]
+
+
+async def session_of(request: Request) -> Session:
+    """The session of this request's token, with an access token that is alive. Raises HTTPException
+    401 when it has ended, also when the EMR gives no more tokens: unsaved text stays in the page."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not 20 < len(token) < 200:
+        raise HTTPException(401, ENDED, {"WWW-Authenticate": "Bearer"})
+    door = doorway(request)
+    row, emr = await run_in_threadpool(_found, door, token)
+    if row is None or emr is None:
+        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    access = await _access_token(door, emr, row)
+    return Session(
+        digest=row.digest,
+        emr=emr,
+        patient_id=row.patient_id,
+        encounter_id=row.encounter_id,
+        user=row.user,
+        user_name=door.sealer.open(row.user_name),
+        patient_name=door.sealer.open(row.patient_name),
+        bound=row.bound,
+        confirmed=row.confirmed,
+        scope=row.scope,
+        access_token=access,
+        context=row.context,
+    )
+
+
+async def confirmed_session(request: Request) -> Session:
+    """For everything but the click itself: an unbound session shows nothing before its click."""
+    found = await session_of(request)
+    if not found.confirmed:
+        raise HTTPException(403, "say first that this is the right patient and user")
+    return found
+
+
+def _found(door: Doorway, token: str) -> tuple[Any | None, Any | None]:
+    now = door.clock()
+    with door.database.write() as connection:
+        row = launches.session(connection, token, now=now)
+        if row is None:
+            return None, None
+        launches.change_session(connection, row.digest, idle_until=now + IDLE)
+    with door.store.read() as connection:
+        emr = next((e for e in connections.list_emrs(connection) if e.slug == row.emr), None)
+    return row, emr
+
+
+async def _access_token(door: Doorway, emr: Any, row: Any) -> str:
+    if row.token_until - _REFRESH_EARLY > door.clock():
+        return door.sealer.open(row.access_token)
+    if not row.refresh_token:
+        if row.token_until > door.clock():
+            return door.sealer.open(row.access_token)
+        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    refresh = door.sealer.open(row.refresh_token)
+    try:
+        granted = await exchange.by_refresh(door, emr, endpoint=row.token_endpoint, refresh_token=refresh)
+    except EmrError as error:
+        await run_in_threadpool(_change, door, row.digest, ended_at=door.clock())
+        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
+    _require_same(row, granted)
+    await run_in_threadpool(
+        _change,
+        door,
+        row.digest,
+        access_token=door.sealer.seal(granted.access_token),
+        refresh_token=door.sealer.seal(granted.refresh_token) if granted.refresh_token else "",
+        token_until=granted.until,
+    )
+    return granted.access_token
+
+
+def _require_same(row: Any, granted: exchange.Granted) -> None:
+    """A refresh never widens, and never is about somebody else (EL-13)."""
+    wider = set(granted.scope.split()) - set(row.scope.split()) if granted.scope else set()
+    other = granted.patient is not None and granted.patient != row.patient_id
+    if wider or other:
+        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+def _change(door: Doorway, digest: str, **columns: Any) -> None:
+    with door.database.write() as connection:
+        launches.change_session(connection, digest, **columns)
+
+
+def confirm(door: Doorway, found: Session) -> None:
+    _change(door, found.digest, confirmed=True)
+
+
+def end(door: Doorway, found: Session) -> None:
+    _change(door, found.digest, ended_at=door.clock())
