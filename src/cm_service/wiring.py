@@ -174,6 +174,7 @@ def credentials(settings: Settings, emr: Any) -> Credentials:
         audience=options.get("aud", "token-url"),
         scope=options.get("scope"),
         scope_style=options.get("scope-style"),
+        algorithm=options.get("alg"),
         wanted=_wanted(settings, emr),
     )
     prover = _key_prover(settings, options) if emr.auth == "backend" else _secret_prover(options)

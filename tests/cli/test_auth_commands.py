@@ -140,6 +140,12 @@ def test_1A_F09_a_backend_connection_without_keys_says_which_command_makes_them(
     assert home.run("doctor").exit == 0
 
 
+def test_a_store_key_that_is_none_is_told_by_doctor(tmp_path: Path) -> None:
+    said = Home(tmp_path, CM_SECRET_KEY="s3cr3t").run("doctor")
+    assert (said.exit, "32 bytes as URL-safe base64" in said.stderr) == (1, True)
+    assert "s3cr3t" not in said.stderr
+
+
 def test_requests_without_authentication_leave_loopback_only_when_a_person_says_so(home: Home) -> None:
     home.add("http://emr.invalid/fhir")
     said = home.run("emr", "check", "clinic")

@@ -51,8 +51,10 @@ class Clock:
 class Smart:
     """`emr` answers; `credentials` are ours; `waits` are the seconds that we waited."""
 
-    def __init__(self, emr: ScriptedEmr, *, by: Prover | None = None, **registered: Any) -> None:
-        self.emr, self.clock, self.waits = emr, Clock(), Waits()
+    def __init__(
+        self, emr: ScriptedEmr, *, by: Prover | None = None, timeout: float = 20.0, **registered: Any
+    ) -> None:
+        self.emr, self.clock, self.waits, self.timeout = emr, Clock(), Waits(), timeout
         self.token_url = emr.base.removesuffix("/fhir") + "/token"
         usual = {"base_url": emr.base, "scope": "system/Patient.rs"}
         self.credentials = TokenCredentials(
@@ -64,7 +66,7 @@ class Smart:
         )
 
     def _connect(self, base_url: str, attempts: int) -> EmrHttp:
-        limits: Json = {"timeout_seconds": 0.5, "max_body_bytes": 100_000, "sleep": self.waits}
+        limits: Json = {"timeout_seconds": self.timeout, "max_body_bytes": 100_000, "sleep": self.waits}
         return EmrHttp(base_url, NoCredentials(), attempts=attempts, open_door=True, **limits)
 
     def header(self) -> str:

@@ -119,6 +119,12 @@ def test_compromised_keys_vanish_at_once(ring: KeyRing) -> None:
     assert ring.signer("RS384", NOW + HOUR).kid not in before
 
 
+def test_a_place_that_takes_no_keys_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("a file where the folder should be")
+    with pytest.raises(Misconfigured, match="cannot be used"):
+        KeyRing(tmp_path / "keys" / "signing.json").rotate(NOW)
+
+
 def test_rotations_at_the_same_time_lose_no_key(ring: KeyRing) -> None:
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(ring.rotate, [NOW + HOUR] * 3))

@@ -93,6 +93,11 @@ def doctor(as_json: Json = False) -> None:
         healthy = False
         own = isinstance(error, CmError)
         checks["database"] = str(error) if own else f"cannot be opened ({type(error).__name__})"
+    try:
+        wiring.sealer(settings)
+    except CmError as error:
+        healthy = False
+        checks["key of the store"] = str(error)
     checks["identifier base"] = settings.identifier_base
     for name, text in checks.items():
         people.print(f"{name}: {text}", soft_wrap=True)

@@ -52,9 +52,10 @@ def _parsed(answer: Answer, base: str) -> SmartConfiguration:
 
 
 def _absolute(endpoint: str, base: str) -> str:
-    """Old servers name a relative one."""
+    """Old servers name a relative one. An absolute one stays letter by letter: it is what they sign for."""
     try:
-        return str(httpx.URL(f"{base}/").join(endpoint))
+        whole = httpx.URL(endpoint).is_absolute_url
+        return endpoint if whole else str(httpx.URL(f"{base}/").join(endpoint))
     except httpx.InvalidURL:
         raise NotFhir("the token endpoint is no URL") from None
 

@@ -93,12 +93,11 @@ class KeyRing:
     def _locked(self) -> Iterator[None]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = self._path.with_suffix(".lock").open("w")
-        except OSError as error:
+            with self._path.with_suffix(".lock").open("w") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+        except OSError as error:  # of writing, too: a full disk, a folder that may only be read
             raise _unusable(error) from None
-        with handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
 
     def _read(self) -> list[_Key]:
         try:

@@ -32,14 +32,15 @@ _EVERY_STATUS = frozenset(range(200, 600))
 
 class Registration(NamedTuple):
     """What was agreed when this client was registered at the EMR. `token_url` pins the endpoint; `audience`
-    is "token-url" (SMART), "issuer" (RFC 7523bis) or the value itself; `scope` and `scope_style` (v1, v2)
-    are None where discovery decides."""
+    is "token-url" (SMART), "issuer" (RFC 7523bis) or the value itself; `scope`, `scope_style`
+    (v1, v2) and `algorithm` are None where discovery decides."""
 
     base_url: str
     token_url: str | None = None
     audience: str = "token-url"
     scope: str | None = None
     scope_style: str | None = None
+    algorithm: str | None = None
     wanted: scopes.Wanted = scopes.Wanted()
 
 
@@ -162,6 +163,8 @@ class TokenCredentials:
 
     def _algorithms(self, endpoint: str, found: SmartConfiguration) -> tuple[str, ...]:
         ours = self._prover.algorithms
+        if self._registration.algorithm is not None:
+            return ours  # documents err, a person has tried it
         usable = tuple(each for each in ours if found.algorithms is None or each in found.algorithms)
         if ours == ("",) or usable:
             return usable or ours
@@ -199,7 +202,8 @@ class TokenCredentials:
                     if last or not _may_pass(answer.status):
                         return answer
                     wait = retry_after(answer.headers)
-                await self._sleep(wait_before(attempt, wait))
+                if wait is None:  # else `http` holds the next one back itself
+                    await self._sleep(wait_before(attempt))
         raise AssertionError("unreachable")
 
     def _ask(self, place: _Place, algorithm: str) -> Ask:

@@ -8,8 +8,10 @@ from typing import Any
 from cm_service.errors import EmrError, EmrRefused
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
+from cm_service.fhir.scopes import granted, may_read_all
+from cm_service.fhir.vendor import Answer
 from cm_service.flow.ours import KINDS
-from cm_service.flow.wanted import CODED, WHOLE
+from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
 
 READ = (*WHOLE, *CODED)
 BLIND_DAYS = 60
@@ -42,6 +44,7 @@ async def check(
             warnings.append(UNSEEN)
         elif not seen:
             warnings.append(BLIND)
+    warnings += _not_granted(client.scope)
     types = {}
     for kind in READ:
         declared = capability.of(kind)
@@ -51,6 +54,20 @@ async def check(
             "conditional_create": declared.conditional_create,
         }
     return {"fhir_version": capability.fhir_version, "types": types, "warnings": warnings}
+
+
+def _not_granted(scope: str | None) -> list[str]:
+    """What the token leaves out of what a night reads and writes."""
+    unread = [kind for kind in (*READ, *REFERENCED) if not may_read_all(scope, kind)]
+    unwritten = [kind for kind in KINDS if granted(scope, kind, "create") == Answer.NO]
+    return [
+        *(
+            [f"the token does not grant reading all of {', '.join(unread)}: no night is complete"]
+            if unread
+            else []
+        ),
+        *([f"the token does not grant writing {', '.join(unwritten)}"] if unwritten else []),
+    ]
 
 
 def _missing(capability: Capability) -> list[str]:
