@@ -28,8 +28,10 @@ from cm_service.fhir.http import EmrHttp
 from cm_service.flow import ours, passport
 from cm_service.flow.book import Pace
 from cm_service.flow.deliver import Delivery
+from cm_service.flow.ladder import WriteSettings
 from cm_service.flow.ours import Json
 from cm_service.flow.reconcile import Connected, note_deleted, reconcile
+from cm_service.flow.rungs.limited import Around
 from cm_service.sandbox.declared import Personality
 from cm_service.sandbox.exchange import Incoming, Outgoing
 from cm_service.sandbox.faults import FaultPlan, Faults
@@ -201,6 +203,7 @@ class World:
                     examination=exam,
                     pace=pace,
                     progress=lambda _text: None,
+                    around=Around(BASE, dt.UTC, self.now, propose=True, settings=WriteSettings()),
                 )
                 await delivery.run(max_new=None)
                 await self._learn(exam, delivery)

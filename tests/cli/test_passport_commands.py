@@ -56,7 +56,7 @@ def test_check_prints_the_passport_and_keeps_what_it_always_said(home: Home) -> 
     home.add(base_url, "--profile", "hapi")
     said = home.run("emr", "check", "clinic", "--json")
     (report,) = said.answer["items"]
-    assert report.keys() == {"slug", "fhir_version", "types", "warnings", "passport"}
+    assert report.keys() == {"slug", "fhir_version", "types", "warnings", "passport", "ladder"}
     assert report["warnings"] == ["no inpatient encounters in 60 days: discharge rules are blind here"]
     assert said.exit == 3
     assert report["types"]["Task"]["conditional_create"] is True

@@ -8,18 +8,13 @@ from typing import Any
 
 from cm_service.db import passport as rows
 from cm_service.fhir import vendor
-from cm_service.flow.ladder import Meaning, NoteEncounter, Wanted, World, WriteSettings
+from cm_service.flow.ladder import KINDS, Meaning, NoteEncounter, Wanted, World, WriteSettings
 from cm_service.flow.passport import Passport
 from cm_service.flow.rungs.copies import Copy
 
 NOW = dt.datetime(2026, 11, 20, 20, tzinfo=dt.UTC)
 BASE = "https://cm.example"
 FORM = "https://practice.example/Questionnaire/care-plan"
-KINDS = {
-    Meaning.ELIGIBLE: ("Task",),
-    Meaning.FOLLOW_UP: ("Task",),
-    Meaning.PLAN: ("CarePlan", "Goal"),
-}
 
 
 def verb(resource: str, name: str = "create", **columns: Any) -> SimpleNamespace:

@@ -36,7 +36,7 @@ LIAR = replace(GENEROUS, name="liar", guard=Guard.NONE)  # shows versions and lo
 _SERVED: dict[str, tuple[Store, str, ExitStack]] = {}
 
 
-def _serve(personality: Personality) -> tuple[Store, str]:
+def serve(personality: Personality) -> tuple[Store, str]:
     """One server per personality for the whole run: ending one takes longer than a test."""
     if personality.name not in _SERVED:
         emr, stack = Store(), ExitStack()
@@ -65,7 +65,7 @@ class Clinic:
     def becomes(self, personality: str | Personality, resources: list[Json] = WORLD) -> None:
         """Another EMR answers at the address of this one."""
         known = personality_named(personality) if isinstance(personality, str) else personality
-        self.emr, base_url = _serve(known)
+        self.emr, base_url = serve(known)
         self.emr.clock = lambda: self.now
         self.emr.load(adapted(resources, known))
         self.set(base_url=base_url)

@@ -21,7 +21,7 @@ from cm_service.flow.ladder import (
 from tests.flow.ladder_world import FORM, everything_set, verb, wanted, world
 
 N, G, F, D, M, O = Rung  # noqa: E741
-ELIGIBLE, PLAN, FOLLOW_UP = Meaning
+ELIGIBLE, PLAN, FOLLOW_UP, CONTACT = Meaning
 STAY = "Encounter/stay"
 
 # Profile: rungs of (eligible, plan, follow-up) in write mode auto, with nothing set and no encounter;
@@ -58,7 +58,8 @@ def rungs(
 ) -> tuple[Rung, ...]:
     there = world(profile, **changes)
     return tuple(
-        choose(wanted(meaning, encounter=encounter, accepted=accepted), there).rung for meaning in Meaning
+        choose(wanted(meaning, encounter=encounter, accepted=accepted), there).rung
+        for meaning in (ELIGIBLE, PLAN, FOLLOW_UP)
     )
 
 
@@ -165,3 +166,14 @@ def test_the_rungs_of_the_vendor_profiles_are_those_of_the_ladder() -> None:
 def test_a_setting_that_means_nothing_is_refused(settings: dict[str, str]) -> None:
     with pytest.raises(BadInput, match=next(iter(settings))):
         write_settings_of(settings)
+
+
+def test_a_contact_is_what_it_is_else_a_note_else_a_message() -> None:
+    call = wanted(CONTACT)
+    assert choose(call, world("hapi")).rung is Rung.NATIVE
+    assert choose(call, world("oracle")).rung is Rung.NATIVE
+    assert choose(call, world("canvas")).rung is Rung.NOTE
+    assert choose(call, world("meditech", questionnaire=FORM)).rung is Rung.MESSAGE
+    assert choose(wanted(CONTACT, encounter=STAY), world("epic")).rung is Rung.NOTE
+    assert choose(call, world("ecw", questionnaire=FORM)).rung is Rung.OWN
+    assert meaning_of("Encounter", "") is CONTACT

@@ -118,8 +118,7 @@ def test_a_message_goes_to_whom_the_practice_named() -> None:
 
 def test_a_care_gap_is_open_done_or_excluded() -> None:
     def counts(status: str) -> list[int]:
-        (parameter,) = care_gap.build(copy(task(status=status)), "A1C-OUT")["parameter"]
-        (group,) = parameter["resource"]["group"]
+        (group,) = care_gap.build(copy(task(status=status)), "A1C-OUT")["group"]
         return [each["count"] for each in group["population"]]
 
     assert counts("requested") == [1, 0, 0]
@@ -142,3 +141,23 @@ def test_the_notes_of_others_are_never_taken_for_ours() -> None:
         "content": [{"attachment": {"data": data}}, {"attachment": {"data": "%%%"}}, {"attachment": {}}]
     }
     assert version_of(strange, *MINE) is None
+
+
+def test_what_a_person_did_reads_as_it_was_logged() -> None:
+    call = {
+        "resourceType": "Encounter",
+        "identifier": [{"system": f"{BASE}/id/encounter", "value": "E" * 32}],
+        "status": "finished",
+        "subject": {"reference": "Patient/p1"},
+        "period": {"start": "2026-11-20T10:00:00-05:00"},
+        "text": {
+            "status": "generated",
+            "div": "<div>Contact by phone: 12 min<br/>feels well &amp; walks</div>",
+        },
+    }
+    assert text_in(note.build(copy(call), NoteRules())).splitlines()[3:] == [
+        "Date: 2026-11-20",
+        "Status: finished",
+        "Contact by phone: 12 min",
+        "feels well & walks",
+    ]

@@ -20,7 +20,7 @@ from cm_service.db import care, connections
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
-from cm_service.flow import check, landing, passport
+from cm_service.flow import check, ladder_told, landing, passport
 from cm_service.flow.connection import CONNECTION_SETTINGS, pair, parameters_of
 from cm_service.flow.nightly import lease_of
 from cm_service.settings import Settings
@@ -252,9 +252,14 @@ async def _check_one(settings: Settings, database: Database, row: Any, forget: b
             examination.forget()
         await examination.whole(may_write=False)
     with database.read() as connection:
-        warnings = [*report["warnings"], *passport.warnings(connection, row.slug, profile)]
+        warnings = [
+            *report["warnings"],
+            *passport.warnings(connection, row.slug, profile),
+            *ladder_told.warnings(connection, row, profile),
+        ]
         told = passport.told(connection, row.slug, profile)
-    return {"slug": row.slug, **report, "warnings": warnings, "passport": told}
+        ladder = ladder_told.told(connection, row, profile)
+    return {"slug": row.slug, **report, "warnings": warnings, "passport": told, "ladder": ladder}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -267,5 +272,6 @@ def _show(report: dict[str, Any]) -> None:
         )
     people.print(table)
     passports.show(report["slug"], report["passport"])
+    passports.show_ladder(report["ladder"])
     for warning in report["warnings"]:
         people.print(f"warning: {warning}", style="yellow", soft_wrap=True)

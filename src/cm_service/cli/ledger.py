@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cm_service import wiring
 from cm_service.cli.output import emit, errors_become_exits, people
-from cm_service.db import connections, ledger
+from cm_service.db import connections, ledger, placements
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
@@ -20,6 +20,7 @@ from cm_service.flow import resolve as resolving
 from cm_service.flow.book import Book, Pace
 from cm_service.flow.deliver import rungs
 from cm_service.flow.intents import State
+from cm_service.flow.rungs.limited import around_of
 from cm_service.settings import Settings
 
 app = typer.Typer(help="The write-outcome ledger.", no_args_is_help=True)
@@ -40,7 +41,9 @@ def item(row: Any) -> dict[str, Any]:
         "identifier": f"{row.system}|{row.value}",
         "deleted": row.deleted,
         "theirs": row.human,
-        "reason": row.reason,
+        "reason": row.reason or row.degraded,
+        "degraded": row.degraded,
+        "accepted": row.accepted_at is not None,
     }
 
 
@@ -57,10 +60,10 @@ def list_(
         database = wiring.open_database(Settings())
         with database.read() as connection:
             items = [item(row) for row in ledger.listed(connection, emr=emr, state=state)]
-        table = Table("id", "EMR", "patient", "kind", "what", "state", "reference", "reason")
+        table = Table("id", "EMR", "patient", "kind", "what", "state", "rung", "reference", "reason")
         for one in items:
             row = (one["id"], one["emr"], one["patient"], one["kind"], one["code"], one["state"])
-            table.add_row(*map(str, row), one["reference"] or "-", one["reason"] or "")
+            table.add_row(*map(str, row), one["rung"], one["reference"] or "-", one["reason"] or "")
         people.print(table)
         if as_json:
             emit({"items": items})
@@ -99,7 +102,25 @@ async def _resolve(settings: Settings, database: Database, row: Any, written_as:
         profile = vendor.load(emr.profile, extra=settings.extra_profiles)
         pace = Pace(wiring.now, dt.timedelta(0), asyncio.sleep)
         book = Book(database, client, emr=emr.slug, profile=profile, now=wiring.now(), pace=pace)
-        book.open(rungs(client, Capability()))
+        around = around_of(emr, base=settings.identifier_base, now=book.now)
+        book.open(rungs(client, Capability(), around, lambda: book.passport))
         if written_as is not None:
             return await resolving.written_as(book, row.id, written_as)
         return await resolving.not_written(book, row.id)
+
+
+@app.command()
+def accept(
+    intent: Annotated[list[int], typer.Argument(metavar="ID...", help="As `ledger list` shows them.")],
+    by: Annotated[str, typer.Option(help="Who accepts: a name or user id of the practice's own.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Let intents go where the EMR cannot take them back (write mode propose); they go in the next sync."""
+    with errors_become_exits(as_json):
+        database = wiring.open_database(Settings())
+        with database.write() as connection:
+            for each in intent:
+                placements.accept(connection, each, by=by, now=wiring.now())
+        people.print(f"{len(intent)} accepted by {by}: they go out in the next sync")
+        if as_json:
+            emit({"status": "complete", "accepted": intent})

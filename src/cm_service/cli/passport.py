@@ -46,6 +46,16 @@ def show(slug: str, passport: dict[str, Any]) -> None:
         people.print(f"changed on {change['date'][:_DAY]}: {change['text']}", soft_wrap=True)
 
 
+def show_ladder(ladder: dict[str, Any]) -> None:
+    """`ladder` as `flow.ladder_told` gives it."""
+    rungs = Table("intent", "goes to", "why no higher", **_PLAIN)
+    for each in ladder["intents"]:
+        rungs.add_row(each["intent"], each["rung"], each["reason"])
+    people.print(rungs)
+    for each in ladder["degraded"]:
+        people.print(f"{each['count']} on {each['rung']}: {each['reason']}", soft_wrap=True)
+
+
 def _short(word: str) -> str:
     return _SHORT.get(word, word)
 

@@ -32,6 +32,7 @@ _OUTLINE = (
     Intent.urgency,
     Intent.created_at,
     Intent.held_until,
+    Intent.accepted_at,
     Placement.id.label("placement_id"),
     Placement.rung,
     Placement.state,
@@ -43,6 +44,8 @@ _OUTLINE = (
     Placement.attempts,
     Placement.sent_at,
     Placement.missed_at,
+    Placement.degraded,
+    Placement.refused_status,
 )
 _WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, Placement.sent, Placement.base, Placement.current)
 
@@ -50,11 +53,20 @@ _WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, Placement.sent, Placeme
 @cache  # building a statement takes longer than running it
 def _select(columns: tuple[Any, ...] = _WHOLE) -> sa.Select[*tuple[Any, ...]]:
     """Each intent with its newest placement: the one that is open, if any is."""
-    other = aliased(Placement)
-    newest = sa.select(sa.func.max(other.id)).where(other.intent_id == Intent.id).scalar_subquery()
     return sa.select(*columns).join(
-        Placement, sa.and_(Placement.intent_id == Intent.id, Placement.id == newest)
+        Placement, sa.and_(Placement.intent_id == Intent.id, Placement.id == newest(Intent.id))
     )
+
+
+def newest(intent_id: Any) -> sa.ScalarSelect[Any]:
+    """The id of the placement that counts: never more than one of an intent is open, and no older one."""
+    other = aliased(Placement)
+    return sa.select(sa.func.max(other.id)).where(other.intent_id == intent_id).scalar_subquery()
+
+
+def every_placement() -> sa.Select[*tuple[Any, ...]]:
+    """Whole rows, one for each placement that an intent has or had."""
+    return sa.select(*_WHOLE).join(Placement, Placement.intent_id == Intent.id)
 
 
 def outline(connection: sa.Connection, emr: str, *states: str) -> list[Any]:
@@ -145,7 +157,7 @@ def count_states(connection: sa.Connection, emr: str) -> dict[str, int]:
     statement = (
         sa.select(Placement.state, sa.func.count())
         .join(Intent, Placement.intent_id == Intent.id)
-        .where(Intent.emr == emr)
+        .where(Intent.emr == emr, Placement.id == newest(Intent.id))
         .group_by(Placement.state)
     )
     return {row.state: int(row[1]) for row in connection.execute(statement)}
@@ -187,7 +199,7 @@ def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: i
     connection.execute(
         sa.update(Placement)
         .where(
-            Placement.intent_id == intent_id,
+            Placement.id == newest(intent_id),
             Placement.state.in_(("written", "refused", "conflict", "parked", "superseded")),
             Placement.deleted.is_(False),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cm_service.db.ledger import NATIVE
 from cm_service.db.sync import Rows, upsert
 from cm_service.db.tables import Intent, PassportChange, PassportFact, PassportVerb, Placement
 
@@ -121,6 +122,8 @@ def own(connection: sa.Connection, emr: str, type_: str, *, limit: int) -> list[
             Intent.emr == emr,
             Placement.state == "written",
             Placement.deleted.is_(False),
+            # What travels inside another has no resource of its own.
+            sa.or_(Placement.rung == NATIVE, Intent.kind != "Goal"),
             Placement.reference.startswith(f"{type_}/", autoescape=True),
         )
     )

@@ -207,6 +207,8 @@ class Intent(Base):
     held_until: Mapped[dt.datetime | None]  # nothing is sent before: a person may still undo it
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+    accepted_at: Mapped[dt.datetime | None]  # a person took it: it may go where it cannot be taken back
+    accepted_by: Mapped[str | None]
     __table_args__ = (
         sa.UniqueConstraint("emr", "system", "value"),
         sa.Index("ix_intent_patient", "emr", "patient_id"),
@@ -238,6 +240,10 @@ class Placement(Base):
     attempts: Mapped[int]
     sent_at: Mapped[dt.datetime | None]
     missed_at: Mapped[dt.datetime | None]
+    degraded: Mapped[str | None] = mapped_column(sa.Text)  # why it is on no higher rung, in words
+    refused_status: Mapped[int | None]  # with which the EMR refused the last request, if it did
+    # Superseded by a higher rung, and the EMR does not show that yet.
+    closing: Mapped[bool] = mapped_column(server_default=sa.false())
     updated_at: Mapped[dt.datetime]
     __table_args__ = (
         # The promise "at most one placement is open" is kept by the database, not by code.

@@ -13,7 +13,7 @@ from cm_service.fhir.capability import Capability, read_capability
 from cm_service.fhir.http import Ask, EmrHttp
 from cm_service.fhir.links import Params, check_filters, next_url
 from cm_service.fhir.searchset import Page, parse_page
-from cm_service.fhir.writes import WriteResult, judge
+from cm_service.fhir.writes import WriteResult, judge, judge_operation
 
 FHIR_JSON = "application/fhir+json"
 _EXPIRED = frozenset({400, 404, 410})
@@ -134,6 +134,12 @@ class FhirClient:
         """POST, once. `if_none_exist` holds search parameters only ("identifier=system|value")."""
         condition = {"If-None-Exist": if_none_exist} if if_none_exist else {}
         return await self._write("POST", resource, condition, sent_id=None)
+
+    async def operate(self, type_: str, operation: str, parameters: _Json) -> int:
+        """POST [type]/$operation, once; the status of its success. Raises what a write raises."""
+        headers, what = {"Accept": self._mime, "Content-Type": self._mime}, f"POST {type_}/${operation}"
+        ask = Ask("POST", self._url(f"{type_}/${operation}"), what, headers, rawjson.dumps(parameters))
+        return judge_operation(self._http, what, await self._http.write(ask))
 
     async def update(
         self, resource: _Json, *, if_match: str | None = None, if_unmodified_since: str | None = None

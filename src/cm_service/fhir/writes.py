@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cm_service.errors import EmrBusy, NotFhir, WriteConflict, WriteOutcomeUnknown
+from cm_service.errors import EmrBusy, EmrError, NotFhir, WriteConflict, WriteOutcomeUnknown
 from cm_service.fhir.answers import Answer
 from cm_service.fhir.http import EmrHttp
 from cm_service.fhir.retry import retry_after
@@ -33,17 +33,36 @@ class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(http: EmrHttp, what: str, type_: str, answer: Answer, *, sent_id: str | None) -> WriteResult:
     """`sent_id` is None for a create. Raises WriteConflict, EmrBusy, EmrRefused, WriteOutcomeUnknown."""
-    status, place = answer.status, f"{http.host} answered {answer.status} to {what}"
-    if status in _DONE:
-        return _done(type_, answer, sent_id, place)
+    if answer.status in _DONE:
+        return _done(type_, answer, sent_id, _place(http, what, answer))
+    raise _not_done(http, what, answer)
+
+
+def judge_operation(http: EmrHttp, what: str, answer: Answer) -> int:
+    """The status of an operation that was done, whatever it answers but an OperationOutcome with an error.
+    Raises what `judge` raises."""
+    if answer.status in _DONE or answer.status == 202:
+        _, readable = _body("OperationOutcome", answer)
+        if readable:
+            return answer.status
+        raise WriteOutcomeUnknown(f"{_place(http, what, answer)}, with an answer that says no such thing")
+    raise _not_done(http, what, answer)
+
+
+def _place(http: EmrHttp, what: str, answer: Answer) -> str:
+    return f"{http.host} answered {answer.status} to {what}"
+
+
+def _not_done(http: EmrHttp, what: str, answer: Answer) -> EmrError:
+    status, place = answer.status, _place(http, what, answer)
     if status in _CONFLICT:
-        raise WriteConflict(f"{place}: it was changed since we read it, or there are several")
+        return WriteConflict(f"{place}: it was changed since we read it, or there are several")
     wait = retry_after(answer.headers)
     if status == 429 or (status == 503 and wait is not None):
-        raise EmrBusy(f"{place}: it takes no more for now", retry_after=wait)
+        return EmrBusy(f"{place}: it takes no more for now", retry_after=wait)
     if status == 501 or (400 <= status < 500 and status != 408):
-        raise http.refusal(what, answer)
-    raise WriteOutcomeUnknown(f"{place}: it may have been done")
+        return http.refusal(what, answer)
+    return WriteOutcomeUnknown(f"{place}: it may have been done")
 
 
 def _done(type_: str, answer: Answer, sent_id: str | None, place: str) -> WriteResult:

@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from cm_service.db import connections, ledger
+from cm_service.db import connections, ledger, placements
 from cm_service.db.engine import Database
 from cm_service.errors import DeliveryStopped, EmrRefused
 from cm_service.fhir.client import FhirClient
-from cm_service.fhir.vendor import Profile
+from cm_service.fhir.vendor import Profile, Verb
 from cm_service.fhir.writes import WriteResult
 from cm_service.flow import passport, whose
 from cm_service.flow.ours import Json
+from cm_service.flow.rungs import care_gap
 from cm_service.flow.rungs.base import Rung
 
 # A first morning is 50 new patients (`--max-new`) with fewer than ten things each, and some hundred
 # updates; whoever sends four times that has run away. `emr set S max-writes=N` says otherwise.
 USUAL_MAX_WRITES = 2000
+_OPERATIONS = {(care_gap.TYPE, "create"): str(Verb.SUBMIT_CARE_GAPS)}  # what no plain create is
 
 
 class Pace(NamedTuple):
@@ -55,6 +57,8 @@ class Book:
     def open(self, rungs: Mapping[str, Rung]) -> None:
         """Before the first row: what the EMR promises decides what the rungs can do."""
         self._rungs = rungs
+        with self.db.read() as connection:
+            self.passport = passport.load(connection, self.emr, self.profile)
 
     def rung(self, row: Any) -> Rung:
         return self._rungs[row.rung]
@@ -66,6 +70,11 @@ class Book:
     def move(self, row: Any, **columns: Any) -> None:
         with self.db.write() as connection:
             ledger.move(connection, row.placement_id, now=self.now, **columns)
+
+    def stood_before(self, row: Any) -> bool:
+        """Does an older placement of this intent stand in the EMR?"""
+        with self.db.read() as connection:
+            return placements.stood(connection, row)
 
     def take(self, row: Any, current: Json) -> bool:
         """Record what the EMR holds; True if what we last sent is there. What it says otherwise and we
@@ -99,9 +108,9 @@ class Book:
         try:
             result = await request()
         except EmrRefused as refusal:
-            self._note(row, verb, refusal.status)
+            self.note(row, verb, refusal.status)
             raise
-        self._note(row, verb, result.status)
+        self.note(row, verb, result.status)
         return result
 
     def _gate(self) -> None:
@@ -122,7 +131,11 @@ class Book:
         with self.db.read() as connection:
             return connections.get_emr(connection, self.emr)
 
-    def _note(self, row: Any, verb: str, status: int) -> None:
+    def note(self, row: Any, verb: str, status: int) -> None:
+        """What an answer proves goes into the passport, and what is chosen next goes by that."""
         kind = self.rung(row).type_of(row)
+        verb = _OPERATIONS.get((kind, verb), verb)
         with self.db.write() as connection:
             passport.note(connection, emr=row.emr, resource=kind, verb=verb, status=status, now=self.now)
+            if status >= 300 or self.passport.effective(kind, verb).state != passport.State.PROVEN:
+                self.passport = passport.load(connection, self.emr, self.profile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cm_service.errors import BadInput
+from cm_service.flow.ladder import SETTINGS, write_settings_of
 from cm_service.rules.parameters import Parameters, with_settings
 
 CONNECTION_SETTINGS = frozenset(
@@ -29,7 +30,9 @@ def pair(text: str) -> tuple[str, str]:
 def parameters_of(settings: Mapping[str, str]) -> Parameters:
     """The rule parameters among the settings, over the defaults. Raises BadInput."""
     concept_map_of(settings)
-    rules = [(key, value) for key, value in settings.items() if not key.startswith(MAP)]
+    write_settings_of(settings)
+    others = (MAP, *SETTINGS)
+    rules = [(key, value) for key, value in settings.items() if not key.startswith(others)]
     return with_settings(Parameters(), rules)
 
 

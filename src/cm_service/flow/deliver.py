@@ -12,19 +12,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cm_service.db import care, ledger
+from cm_service.db import care, ledger, placements
 from cm_service.db.engine import Database
 from cm_service.errors import CmError, DeliveryStopped, EmrRefused, NotFhir
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
 from cm_service.flow.book import Book, Pace
-from cm_service.flow.passport import Examination
-from cm_service.flow.rungs.base import Rung
+from cm_service.flow.closing import close_lower
+from cm_service.flow.ladder import Rung
+from cm_service.flow.passport import Examination, Passport
+from cm_service.flow.placing import Placing
+from cm_service.flow.rungs.base import Rung as AnyRung
+from cm_service.flow.rungs.limited import Around, limited
 from cm_service.flow.rungs.native import Native
 from cm_service.flow.writing import Writing
 from cm_service.logs import log
 
-ORDER = {"Goal": 0, "CarePlan": 1, "Task": 2, "Consent": 3, "Encounter": 4, "Communication": 5}
 TRIES = 3  # of one thing in one night
 
 
@@ -42,8 +45,9 @@ class Delivery:
         examination: Examination,
         pace: Pace,
         progress: Callable[[str], None],
+        around: Around,
     ) -> None:
-        self.db, self.client, self.emr = db, client, emr
+        self.db, self.client, self.emr, self.around = db, client, emr, around
         self.examination, self.progress, self.pace = examination, progress, pace
         self.book = Book(db, client, emr=emr, profile=examination.profile, now=now, pace=pace)
         self.has_asked = False
@@ -51,20 +55,27 @@ class Delivery:
 
     async def run(self, *, max_new: int | None) -> None:
         """Look up what is unknown, then send what is pending, most urgent patients first."""
-        with self.db.read() as connection:
-            if not ledger.outline(connection, self.emr, "pending", "unknown"):
-                return
+        placing = Placing(self.book, self.around)
+        placing.raise_up()
+        if not self._has_work():
+            return
         try:
             capability = await self._capability()
             self.has_asked = True
             self.examination.promised(capability)
-            self.book.open(rungs(self.client, capability))
+            self.book.open(rungs(self.client, capability, self.around, lambda: self.book.passport))
             writing = Writing(self.book)
             await self._look_up_unknown(writing)
-            for rows in self._tonight(writing, max_new):
-                await self._patient(writing, rows)
+            for patient_id in self._tonight(writing, max_new):
+                await self._patient(writing, placing, patient_id)
+            await close_lower(self.book)
         except CmError as stop:
             self.stopped_by = str(stop)
+
+    def _has_work(self) -> bool:
+        with self.db.read() as connection:
+            waiting = ledger.outline(connection, self.emr, "pending", "unknown")
+            return bool(waiting or placements.closing(connection, self.emr))
 
     async def _capability(self) -> Capability:
         """An EMR that hides /metadata promises nothing: then everything is searched before it is sent."""
@@ -79,7 +90,7 @@ class Delivery:
         for row in rows:
             await writing.look_up(row.id)
 
-    def _tonight(self, writing: Writing, max_new: int | None) -> list[list[Any]]:
+    def _tonight(self, writing: Writing, max_new: int | None) -> list[str]:
         with self.db.read() as connection:
             pending = ledger.outline(connection, self.emr, "pending")
         for row in pending:
@@ -94,10 +105,15 @@ class Delivery:
         """Whoever did it may still undo it."""
         return row.held_until is not None and row.held_until > self.book.now
 
-    async def _patient(self, writing: Writing, rows: list[Any]) -> None:
-        for row in rows:
-            if row.state == "pending" and not row.deleted:
-                await self._intent(writing, row.id)
+    async def _patient(self, writing: Writing, placing: Placing, patient_id: str) -> None:
+        for unit in placing.units(patient_id):
+            for _ in Rung:  # each refusal leads at least one rung down
+                for intent_id in await placing.ready(unit):
+                    await self._intent(writing, intent_id)
+                unit = placing.again(unit)
+                if not placing.after(unit):
+                    break
+                unit = placing.again(unit)
         self.progress(f"{self.book.figures['written']} written")
 
     async def _intent(self, writing: Writing, intent_id: int) -> None:
@@ -124,12 +140,15 @@ class Delivery:
             return None
 
 
-def rungs(client: FhirClient, capability: Capability) -> dict[str, Rung]:
-    """Every rung that this service can put an intent on, by its name in the ledger."""
-    return {each.name: each for each in (Native(client, capability),)}
+def rungs(
+    client: FhirClient, capability: Capability, around: Around, passport: Callable[[], Passport]
+) -> dict[str, AnyRung]:
+    """Every rung of an EMR that this service can put an intent on, by its name in the ledger."""
+    native = Native(client, capability)
+    return {native.name: native, **limited(client, around, passport)}
 
 
-def in_order(rows: Iterable[Any], here: Container[str], max_new: int | None) -> list[list[Any]]:
+def in_order(rows: Iterable[Any], here: Container[str], max_new: int | None) -> list[str]:
     """Patients with something pending, most urgent first; of those who have nothing of ours in the
     EMR yet at most `max_new`, since nobody can call three hundred people on the first morning.
     Nothing is sent for a patient who is not `here` any more."""
@@ -145,7 +164,7 @@ def in_order(rows: Iterable[Any], here: Container[str], max_new: int | None) -> 
     known = [mates for mates in waiting if any(row.attempts or row.reference for row in mates)]
     new = [mates for mates in waiting if not any(row.attempts or row.reference for row in mates)]
     chosen = known + (new if max_new is None else new[:max_new])
-    return [sorted(mates, key=lambda row: (ORDER[row.kind], row.id)) for mates in chosen]
+    return [mates[0].patient_id for mates in chosen]
 
 
 def _urgency(mates: list[Any]) -> int:

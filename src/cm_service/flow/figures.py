@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from cm_service.db import care, ledger, sync
+from cm_service.db import care, ledger, placements, sync
 from cm_service.db.engine import Database
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.ours import KINDS as OUR_KINDS
@@ -59,6 +59,8 @@ class Run:
             outcomes = judged if dry else Counter(care.count_outcomes(connection, self.emr))
             patients = judged["patients"] if dry else len(care.patients(connection, self.emr))
             states = ledger.count_states(connection, self.emr)
+            rungs = placements.count_rungs(connection, self.emr)
+            degraded = placements.degraded(connection, self.emr)
         written = delivery.book.figures if delivery else Counter[str]()
         figures = {
             "patients": patients,
@@ -75,13 +77,15 @@ class Run:
             "written": written["written"],
             **{name: written[name] for name in ("kept_theirs", "overwritten")},
             **{name: states.get(name, 0) for name in ("refused", "unknown", "conflict", "parked", "pending")},
+            "degraded": sum(each["count"] for each in degraded),
             "seconds": round(seconds, 2),
         }
         status = PARTIAL if problems or figures["unknown"] else COMPLETE
         self._keep_rejects(source)
         self._close(status, source.types, figures)
         head = {"status": status, "emr": self.emr, "run": self.id}
-        return head | figures | {"problems": problems, "types": source.types}
+        ladder = {"rungs": rungs, "degraded_by": degraded}
+        return head | figures | ladder | {"problems": problems, "types": source.types}
 
     def _keep_rejects(self, source: Source) -> None:
         rows = [

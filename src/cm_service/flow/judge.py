@@ -227,7 +227,9 @@ def _ended_by_a_person(known: Known) -> bool:
 
 
 def known_of(row: Any) -> Known:
-    """A ledger row as planning sees it."""
+    """A ledger row as planning sees it. What a note or a form holds is not what was planned: of that
+    only what was wanted counts."""
+    native = row.rung == ledger.NATIVE
     return Known(
         id=row.id,
         kind=row.kind,
@@ -240,8 +242,8 @@ def known_of(row: Any) -> Known:
         resource=rawjson.loads(row.wanted.encode()),
         state=State(row.state),
         created_at=row.created_at,
-        reference=row.reference,
-        current=rawjson.loads(row.current.encode()) if row.current else None,
-        human=frozenset(row.human),
+        reference=row.reference if native else None,
+        current=rawjson.loads(row.current.encode()) if row.current and native else None,
+        human=frozenset(row.human if native else ()),
         deleted=row.deleted,
     )

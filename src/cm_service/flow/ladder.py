@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
-from cm_service.fhir.vendor import Answer
+from cm_service.fhir.vendor import Answer, Profile
 from cm_service.flow.passport.standing import Passport, State
 from cm_service.flow.rungs import form, note, own
 
@@ -32,18 +32,33 @@ class Rung(StrEnum):
 
 
 class Meaning(StrEnum):
-    """What an intent is to people. `contact` has no intents yet."""
+    """What an intent is to people; a contact is what a person did: a call, an attempt, a consent."""
 
     ELIGIBLE = "eligible or referred"
     PLAN = "care plan with goals"
     FOLLOW_UP = "follow-up task"
+    CONTACT = "contact"
 
 
 ORDER = tuple(Rung)
 # A care gap is a finding about a patient, not a thing to be done after a stay.
 _NO_GAP = tuple(rung for rung in ORDER if rung != Rung.CARE_GAP)
-RUNGS = {Meaning.ELIGIBLE: ORDER, Meaning.PLAN: _NO_GAP, Meaning.FOLLOW_UP: _NO_GAP}
+_NO_FORM = tuple(rung for rung in _NO_GAP if rung != Rung.FORM)
+RUNGS = {
+    Meaning.ELIGIBLE: ORDER,
+    Meaning.PLAN: _NO_GAP,
+    Meaning.FOLLOW_UP: _NO_GAP,
+    Meaning.CONTACT: _NO_FORM,
+}
 _FINDINGS = frozenset({"A1C-OUT", "A1C-OVERDUE", "A1C-NODX", "CHR-MULTI", "ED-OVERUSE"})
+
+# The native types that an intent of this meaning may need.
+KINDS: Mapping[Meaning, tuple[str, ...]] = {
+    Meaning.ELIGIBLE: ("Task",),
+    Meaning.PLAN: ("CarePlan", "Goal"),
+    Meaning.FOLLOW_UP: ("Task",),
+    Meaning.CONTACT: ("Encounter",),
+}
 
 Verb = tuple[str, str]  # resource type, verb: a row of the passport
 _VERBS: Mapping[Rung, Verb] = {
@@ -119,6 +134,8 @@ class Choice(NamedTuple):
 def meaning_of(kind: str, rule: str) -> Meaning:
     if kind in ("CarePlan", "Goal"):
         return Meaning.PLAN
+    if kind != "Task":
+        return Meaning.CONTACT
     return Meaning.ELIGIBLE if rule in _FINDINGS else Meaning.FOLLOW_UP
 
 
@@ -198,7 +215,7 @@ def _obstacles(rung: Rung, wanted: Wanted, world: World) -> Iterator[str]:
     if said := wanted.refused.get(rung):
         yield said
     profile = world.passport.profile
-    answer = profile.rung(_of_vendor(rung, wanted.kinds))
+    answer = _said(rung, wanted.kinds, profile)
     if answer.answer == Answer.NO:
         yield f"the vendor profile ({profile.date}) says no{f': {answer.note}' if answer.note else ''}"
     for resource, verb in verbs_of(rung, wanted.kinds):
@@ -223,10 +240,13 @@ def _of_notes(wanted: Wanted, world: World) -> Iterator[str]:
             yield f"a note needs an encounter here, and there is none of this kind ({setting})"
 
 
-def _of_vendor(rung: Rung, kinds: tuple[str, ...]) -> vendor.Rung:
-    if rung == Rung.NATIVE:
-        return vendor.Rung.TASK if "Task" in kinds else vendor.Rung.CARE_PLAN
-    return vendor.Rung(rung)
+def _said(rung: Rung, kinds: tuple[str, ...], profile: Profile) -> vendor.Said:
+    """What the vendor says of the whole rung; of contacts as they are it says what it says of their verbs."""
+    if rung != Rung.NATIVE:
+        return profile.rung(vendor.Rung(rung))
+    if "Task" in kinds:
+        return profile.rung(vendor.Rung.TASK)
+    return profile.rung(vendor.Rung.CARE_PLAN) if "CarePlan" in kinds or "Goal" in kinds else vendor.Said()
 
 
 def _is_proven(rung: Rung, kinds: tuple[str, ...], passport: Passport) -> bool:

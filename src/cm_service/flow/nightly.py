@@ -28,6 +28,7 @@ from cm_service.flow.plans.context import PlanContext
 from cm_service.flow.pull.connected import source_of
 from cm_service.flow.reconcile import Connected, note_deleted, reconcile
 from cm_service.flow.records import Store, Stored
+from cm_service.flow.rungs.limited import around_of
 from cm_service.flow.sources import Source, from_folder, from_pull
 from cm_service.rules.decision import Decision
 from cm_service.rules.view import PatientView
@@ -210,6 +211,7 @@ async def _deliver(
         examination=exam,
         pace=Pace(tools.clock, dt.timedelta(seconds=tools.settings.unknown_quiet_seconds), tools.sleep),
         progress=tell,
+        around=around_of(emr, base=tools.settings.identifier_base, now=options.as_of),
     )
     await delivery.run(max_new=options.max_new)
     return delivery

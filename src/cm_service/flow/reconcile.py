@@ -131,7 +131,8 @@ def _is_news(row: Any, resource: Json) -> bool:
     it is a copy that somebody made of a thing of ours that is still there, nor an old version out of a
     search index that lags: our own earlier values would look like a person's."""
     copied = row.reference is not None and not row.deleted and row.reference != _reference(resource)
-    if ours.is_partial(resource) or copied or (row.state == "parked" and row.reference is None):
+    nowhere = row.state == "parked" and row.reference is None
+    if ours.is_partial(resource) or copied or nowhere or row.rung != ledger.NATIVE:
         return False
     if whose.is_older(row, resource):
         return False
@@ -154,7 +155,8 @@ async def note_deleted(
     Counts `deleted`, `missing KIND` (too many) and `doubtful KIND` (asked for, and nobody knows)."""
     with db.read() as connection:
         rows = ledger.outline(connection, on.emr)
-    there = [row for row in rows if row.kind in complete and row.reference and not row.deleted]
+    native = [row for row in rows if row.rung == ledger.NATIVE and row.kind in complete]
+    there = [row for row in native if row.reference and not row.deleted]
     held = Counter(row.kind for row in there)
     lost = Counter(row.kind for row in there if row.reference not in seen)
     doubtful = {kind for kind, count in lost.items() if too_many(count, held[kind])}

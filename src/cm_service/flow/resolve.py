@@ -12,6 +12,7 @@ from cm_service.db import ledger
 from cm_service.errors import BadInput, EmrRefused
 from cm_service.flow.book import Book
 from cm_service.flow.intents import State
+from cm_service.flow.ladder import Rung
 from cm_service.flow.lookup import GONE
 from cm_service.flow.ours import Json
 
@@ -67,6 +68,8 @@ def _resolvable(book: Book, intent_id: int) -> Any:
     row = book.row(intent_id)
     if row.state not in _OPEN:
         raise BadInput(f"intent {intent_id} is {row.state}: only unknown and parked ones can be resolved")
+    if row.rung == Rung.OWN:
+        raise BadInput(f"intent {intent_id} is on the page only: nothing of it was sent")
     return row
 
 

@@ -52,6 +52,8 @@ class Writing:
         """Withdrawn before it was ever sent: nobody needs to see it."""
         if row.reference is None and not row.deleted:
             whole = self.book.row(row.id)
+            if self.book.stood_before(row):
+                return
             if ours.is_closed(rawjson.loads(whole.wanted.encode())):
                 self.book.move(row, state="superseded", reason=_NEVER_NEEDED)
 
@@ -115,7 +117,8 @@ class Writing:
         rung = self.book.rung(row)
         guarded = rung.is_guarded(row)
         if not guarded:
-            found = await self._lookup.find(row)
+            # The row as it was claimed: what is sent says which version of it is looked for.
+            found = await self._lookup.find(self.book.row(row.id))
             if found or (found is None and not self._may_go_unguarded(row)):
                 return
         result = await self.book.ask(row, "create", lambda: rung.create(row, resource))
@@ -185,7 +188,8 @@ class Writing:
             self.book.move(row, state="written", deleted=True, reason=DELETED)
         else:
             words = error.outcome.replace("\x00", "")  # no PostgreSQL text holds that
-            self.book.move(row, state="refused", reason=words or str(error), sent_at=row.sent_at)
+            said = {"reason": words or str(error), "refused_status": error.status}
+            self.book.move(row, state="refused", sent_at=row.sent_at, **said)
         return None
 
 
@@ -198,5 +202,5 @@ def _wait(error: EmrBusy) -> float:
 
 
 def _waits_for(mate: Any) -> bool:
-    """A link whose target may still get a place: the row with the link waits for it."""
-    return mate.reference is None and mate.state in UNSETTLED
+    """A link whose target may still get a place of its own: the row with the link waits for it."""
+    return mate.rung == ledger.NATIVE and mate.reference is None and mate.state in UNSETTLED

@@ -18,13 +18,14 @@ _XHTML = "http://www.w3.org/1999/xhtml"
 
 
 def build(copy: Copy, rule: str) -> Json:
-    """The Parameters of the operation with one MeasureReport, validated."""
+    """One MeasureReport under an id of our own (the inlet tells none), validated."""
     lines = "".join(f"<p>{escape(line)}</p>" for line in copy.text().splitlines() if line)
     done = copy.wanted.get("status") == "completed"
     excluded = copy.withdrawn and not done
     counts = {"denominator": 1, "denominator-exclusion": int(excluded), "numerator": int(done)}
     report: Json = {
         "resourceType": TYPE,
+        "id": copy.value,
         "text": {"status": "generated", "div": f'<div xmlns="{_XHTML}">{lines}</div>'},
         "identifier": copy.identifiers,
         "status": "complete",
@@ -36,9 +37,12 @@ def build(copy: Copy, rule: str) -> Json:
         "period": {"start": str(copy.wanted.get("authoredOn") or copy.at), "end": copy.at},
         "group": [{"population": [_population(code, count) for code, count in counts.items()]}],
     }
-    parameter = [{"name": "measureReport", "resource": report}]
-    resources.validate(report)
-    return resources.validate({"resourceType": "Parameters", "parameter": parameter})
+    return resources.validate(report)
+
+
+def parameters(report: Json) -> Json:
+    """What the operation takes."""
+    return {"resourceType": "Parameters", "parameter": [{"name": "measureReport", "resource": report}]}
 
 
 def _population(code: str, count: int) -> Json:

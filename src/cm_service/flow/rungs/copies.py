@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cm_service.flow import ours
 from cm_service.flow.ours import Json
-from cm_service.flow.rungs.wording import Page, Previous, page_of, text_of, version_in
+from cm_service.flow.rungs.wording import Page, Previous, page_of, plain, text_of, version_in
 
 
 class Copy(NamedTuple):
@@ -31,8 +31,7 @@ class Copy(NamedTuple):
 
     @property
     def patient(self) -> Json:
-        person = self.wanted.get("for") or self.wanted.get("subject") or {}
-        return {"reference": str(person.get("reference", ""))}
+        return {"reference": patient_of(self.wanted)}
 
     @property
     def page(self) -> Page:
@@ -61,6 +60,12 @@ class Copy(NamedTuple):
         return text_of(self.page, previous=self.previous, limit=limit, **said)  # type: ignore[arg-type]
 
 
+def patient_of(wanted: Json) -> str:
+    """`Patient/id` of whom a thing of ours is about."""
+    person = wanted.get("for") or wanted.get("subject") or wanted.get("patient") or {}
+    return str(person.get("reference", ""))
+
+
 def version_of(resource: Json, system: str, value: str) -> int | None:
     """Which version of this thing of ours a resource of the EMR is, None if it is none. The visible line
     tells; where the EMR shows no text, our identifier means the first."""
@@ -80,6 +85,9 @@ def texts(resource: Json) -> Iterator[str]:
     for payload in resource.get("payload") or ():
         if isinstance(payload.get("contentString"), str):
             yield payload["contentString"]
+    div = (resource.get("text") or {}).get("div") if resource.get("resourceType") == "MeasureReport" else None
+    if isinstance(div, str):
+        yield plain(div)
     for item in resource.get("item") or ():
         for answer in item.get("answer") or ():
             if isinstance(answer.get("valueString"), str):

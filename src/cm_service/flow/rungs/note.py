@@ -30,7 +30,7 @@ def build(copy: Copy, rules: NoteRules) -> Json:
         raise InvalidResource("this EMR takes no plain text as a note")
     title = copy.page.title
     data = base64.b64encode(copy.text(rules.max_characters).encode()).decode()
-    attachment = {"contentType": f"{PLAIN}; charset=utf-8", "data": data, "title": title, "creation": copy.at}
+    attachment = {"contentType": PLAIN, "data": data, "title": title, "creation": copy.at}
     resource: Json = {
         "resourceType": TYPE,
         "identifier": copy.identifiers,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from html import unescape
 from typing import Any, NamedTuple
 
 from cm_service.errors import InvalidResource
@@ -30,6 +31,12 @@ _INPUTS = {
     "evidence": "Found",
     "supporting-evidence": "Also found",
 }
+_TITLES = {
+    "Goal": "Care management goal",
+    "Encounter": "Care management contact",
+    "Communication": "Care management message",
+    "Consent": "Consent to care management",
+}
 _DAY = 10  # characters of a date
 
 
@@ -51,8 +58,8 @@ class Page(NamedTuple):
 
 
 def page_of(wanted: Json, *, goals: Sequence[Json] = (), why: Sequence[str] = ()) -> Page:
-    """`wanted` is a Task, CarePlan or Goal; `goals` travel inside their plan, `why` are the texts of
-    the plan's Tasks."""
+    """`wanted` is a Task, CarePlan, Goal, or what a person did (Encounter, Communication, Consent).
+    `goals` travel inside their plan, `why` are the texts of the plan's Tasks."""
     kind = wanted["resourceType"]
     if is_closed(wanted):
         return Page(f"WITHDRAWN: {_title(wanted)}", (_withdrawal(wanted), "Nothing is to be done any more."))
@@ -60,6 +67,8 @@ def page_of(wanted: Json, *, goals: Sequence[Json] = (), why: Sequence[str] = ()
         return Page(_title(wanted), tuple(_task(wanted)))
     if kind == "Goal":
         return Page(_title(wanted), (_goal(wanted),))
+    if kind != "CarePlan":
+        return Page(_title(wanted), tuple(_contact(wanted)))
     return Page(_title(wanted), tuple(_plan(wanted, goals)), tuple(why))
 
 
@@ -112,7 +121,7 @@ def _title(wanted: Json) -> str:
         return f"Care management task: {(wanted.get('code') or {}).get('text') or 'task'}"
     if kind == "CarePlan":
         return str(wanted.get("title") or "Care management plan")
-    return "Care management goal"
+    return _TITLES[kind]
 
 
 def _withdrawal(wanted: Json) -> str:
@@ -147,6 +156,21 @@ def _plan(plan: Json, goals: Sequence[Json]) -> Iterator[str]:
     if shown:
         yield "Goals:"
     yield from (f"- {_goal(each)}" for each in shown)
+
+
+def _contact(done: Json) -> Iterator[str]:
+    """What was written for people when it was logged."""
+    at = (done.get("period") or {}).get("start") or done.get("sent") or done.get("dateTime")
+    if at:
+        yield f"Date: {_day(at)}"
+    yield f"Status: {done.get('status')}"
+    yield from filter(None, plain(str((done.get("text") or {}).get("div") or "")).splitlines())
+    yield from (str(each["contentString"]) for each in done.get("payload") or () if "contentString" in each)
+
+
+def plain(div: str) -> str:
+    """The lines of a narrative."""
+    return unescape(re.sub(r"<[^>]+>", "\n", div))
 
 
 def _goal(goal: Json) -> str:
