@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench faults edits openapi foreign-emr token-server lock clean
+.PHONY: demo test lint bench faults edits kills openapi foreign-emr token-server lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -34,6 +34,10 @@ faults: $(VENV)/.installed
 
 edits: $(VENV)/.installed
 	$(BIN)/python -m campaigns.edits $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+# Every point with every EMR; `make test` takes a sample of them.
+kills: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/flow/test_night_killed.py tests/flow/test_night_killed_anywhere.py --all-points
 
 openapi: $(VENV)/.installed
 	$(BIN)/cm-service openapi > openapi/cm_service.json

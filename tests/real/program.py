@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.real import dying
+
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["cm_service.cli", "tests.real.program"])
 
@@ -26,14 +28,24 @@ class Ended(NamedTuple):
 
 class Running:
     """The program with these arguments and, of the variables that are its own, with these alone. One
-    thread asks for ends: `multiprocessing` loses exit codes between several."""
+    thread asks for ends: `multiprocessing` loses exit codes between several. `die_at` and `points`: see
+    `dying.py`."""
 
-    def __init__(self, arguments: list[str], settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        settings: dict[str, str],
+        *,
+        die_at: str | None = None,
+        points: Path | None = None,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="cm-said-")
         out, err = (str(Path(self._folder.name) / name) for name in ("stdout", "stderr"))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CM_")}
         self._outputs = (Path(out), Path(err))
-        self._process = _FORKS.Process(target=_main, args=(arguments, kept | settings, out, err))
+        self._process = _FORKS.Process(
+            target=_main, args=(arguments, kept | settings, out, err, die_at, points)
+        )
         self._process.start()
 
     def kill(self) -> None:
@@ -53,12 +65,21 @@ class Running:
         return Ended(self._process.exitcode, stdout, stderr)
 
 
-def _main(arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+def _main(
+    arguments: list[str],
+    environment: dict[str, str],
+    out: str,
+    err: str,
+    die_at: str | None,
+    points: Path | None,
+) -> None:
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["cm-service", *arguments]
+    if die_at or points:
+        dying.install(die_at, points)
     from cm_service.cli import main
 
     main()
