@@ -76,7 +76,7 @@ def templates(db: Database, folder: Path) -> list[Columns]:
     with db.write() as connection:
         add_emr(connection, _TEMPLATE)
     source = from_folder(landing, base_url=None, concept_map={}, max_line_bytes=100_000, full=False)
-    Store(db, _night(), replaces=frozenset(), holes=source.holes).take(source.patients(), source.places)
+    Store(db, _night(), replaces=frozenset(), holes=source.holes).take(source.reading)
     with db.read() as connection:
         rows = ledger.listed(connection, emr=_TEMPLATE)
     return [{name: getattr(row, name) for name in _COLUMNS} for row in rows]

@@ -24,6 +24,7 @@ from cm_service.errors import EmrError
 from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import NoCredentials
+from cm_service.fhir.hold import Hold
 from cm_service.fhir.http import EmrHttp
 from cm_service.flow import ours, passport
 from cm_service.flow.book import Pace
@@ -188,7 +189,10 @@ class World:
                 emr = connections.get_emr(connection, self.slug)
             with db.write() as connection:
                 ledger.sending_becomes_unknown(connection, self.slug, now=self.now)
-            http = EmrHttp(emr.base_url, NoCredentials(), sleep=self.sleep, transport=self.transport)
+            hold = Hold(clock=lambda: self.now.timestamp())
+            http = EmrHttp(
+                emr.base_url, NoCredentials(), sleep=self.sleep, hold=hold, transport=self.transport
+            )
             async with http:
                 client = FhirClient(http)
                 exam = passport.examination(shared.settings, db, client, emr, now=self.now)
