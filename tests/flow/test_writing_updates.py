@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
 
+from cm_service.db import ledger
 from cm_service.db.engine import Database
 from cm_service.sandbox.declared import Personality
 from cm_service.sandbox.personality import GENEROUS
@@ -56,6 +58,23 @@ def test_an_edit_of_what_we_change_too_stays_and_a_person_is_told(
         assert clinic.held("Task", OUTREACH)["reasonReference"] == theirs
         assert "reasonReference" in row.human
         assert row.reason
+
+
+def test_what_somebody_filled_in_before_we_first_want_it_stays_and_a_person_is_told(
+    database: Database, tmp_path: Path
+) -> None:
+    with ward(database, tmp_path, out_of_range(), GENEROUS) as clinic:
+        clinic.run()
+        clinic.edit("CarePlan", description="talked over with her daughter")
+        clinic.run(AS_OF + DAY)
+        row = clinic.row("CarePlan")
+        wanted = {**json.loads(row.wanted), "description": "as planned", "title": "Another plan"}
+        with database.write() as connection:
+            ledger.rewant(connection, row.id, wanted=json.dumps(wanted), urgency=row.urgency, now=AS_OF + DAY)
+        clinic.run(AS_OF + DAY)
+        held = clinic.held("CarePlan")
+        assert (held["description"], held["title"]) == ("talked over with her daughter", "Another plan")
+        assert clinic.row("CarePlan").reason
 
 
 def test_an_overwritten_version_that_cannot_be_read_is_told_to_a_person(

@@ -39,6 +39,12 @@ def changed_by_others(wanted: Json, current: Json, *told: Json) -> set[str]:
     return {name for name in names if all(current.get(name) != each.get(name) for each in (wanted, *told))}
 
 
+def filled_by_others(wanted: Json, last_sent: Json, current: Json) -> set[str]:
+    """Elements that we want for the first time, and in which the EMR already holds something else."""
+    names = owned(wanted) - owned(last_sent)
+    return {name for name in names if current.get(name) not in (None, wanted[name])}
+
+
 def differs(wanted: Json, current: Json) -> set[str]:
     """Elements of ours that the EMR does not hold as we want them."""
     return {name for name in owned(wanted) if wanted[name] != current.get(name)}

@@ -104,7 +104,12 @@ class Writing:
                 ledger.move(connection, row.placement_id, now=book.now, state="parked", reason=_POISON)
                 return None
             resource = book.rung(row).build(connection, row)
-            sent = ours.to_send(resource, whose.parsed(row.sent) or {}) if row.reference else resource
+            last = whose.parsed(row.sent) or {}
+            sent = ours.to_send(resource, last) if row.reference else resource
+            if row.reference and last:
+                filled = ours.filled_by_others(resource, last, whose.parsed(row.current) or {})
+                human = sorted(filled.union(row.human))
+                ledger.move(connection, row.placement_id, now=book.now, human=human)
             text, at = rawjson.dumps(sent).decode(), book.pace.clock()
             if not ledger.claim(connection, row.placement_id, sent=text, now=book.now, at=at):
                 return None
