@@ -14,6 +14,7 @@ from campaigns.world import Shared
 from cm_service.errors import WriteOutcomeUnknown
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.writes import WriteResult
+from cm_service.flow import updating
 
 COUNT = 300
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -86,19 +87,23 @@ def edits_of(shared: Shared, style: str) -> Counter[str]:
     return edits.campaign(shared, count=COUNT, seed=1, styles=(style,))
 
 
-def test_nobodys_edit_vanishes_without_a_word(shared: Shared) -> None:
-    figures = edits_of(shared, "etag")
+@pytest.mark.parametrize("style", edits.STYLES)
+def test_nobodys_edit_vanishes_without_a_word(shared: Shared, style: str) -> None:
+    figures = edits_of(shared, style)
     assert figures["lost"] == 0
     assert figures["edits"] >= COUNT
-    assert figures["conflicts"] > 30
+    assert (figures["conflicts"] > 30) == (style != "none")  # without a precondition nothing is refused
 
 
 @on_sqlite
-def test_a_service_that_names_no_version_loses_edits(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_names_no_version_and_looks_at_none_loses_edits(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     careful = FhirClient.update
 
     async def carelessly(client: FhirClient, resource: dict[str, Any], **_: Any) -> WriteResult:
         return await careful(client, resource)
 
     monkeypatch.setattr(FhirClient, "update", carelessly)
+    monkeypatch.setattr(updating, "_between", lambda *_: None)
     assert edits_of(shared, "etag")["lost"] > 0
