@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
     api_calls_per_minute: int = Field(600, ge=1, description="calls of one API client, per process")
     api_longest_body: int = Field(5_000_000, ge=1000, description="bytes of one request to the API")
-    jwks_private_hosts: str = Field(
-        "", description="hosts of clients' key sets that may stand in a private network, with commas"
+    private_hosts: str = Field(
+        "", description="hosts of key sets and webhooks that may stand in a private network, with commas"
     )
     log_level: str = Field(
         "WARNING",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 import re
@@ -24,13 +25,14 @@ from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
 from cm_service.fhir.discovery import MAX_BYTES
 from cm_service.fhir.http import EmrHttp
 from cm_service.fhir.keyring import KeyRing
+from cm_service.fhir.outside import OutsideHttp
 from cm_service.fhir.pace import Pace
 from cm_service.fhir.proofs import ClientSecret, PrivateKeyJwt, Prover
 from cm_service.fhir.scopes import Wanted
 from cm_service.fhir.signing import ALGORITHMS, Signer, signer_of
 from cm_service.fhir.smart import Registration, TokenCredentials
 from cm_service.fhir.vendor import Answer, Verb
-from cm_service.flow import passport
+from cm_service.flow import notices, passport
 from cm_service.flow.nightly import Tools
 from cm_service.flow.passport.paper import WRITTEN
 from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
@@ -113,9 +115,14 @@ def both_stores(settings: Settings) -> tuple[Database, Database]:
     return store, doors
 
 
-def outside_client() -> httpx.AsyncClient:
-    """For what is no EMR, such as the key sets of registered clients: no proxy, no redirect, no cookie."""
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=5.0)
+def outside(settings: Settings) -> OutsideHttp:
+    """For what is no EMR, such as key sets and webhooks: no proxy, no redirect, no cookie."""
+    hosts = frozenset(filter(None, (host.strip() for host in settings.private_hosts.split(","))))
+
+    def client() -> httpx.AsyncClient:
+        return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=5.0)
+
+    return OutsideHttp(client, private_hosts=hosts)
 
 
 @contextmanager
@@ -270,3 +277,8 @@ def _secret(reference: str | None, what: str) -> str:
 def night_tools(settings: Settings, database: Database) -> Tools:
     """What `flow.nightly` needs of the process."""
     return Tools(settings, database, lambda emr: fhir_client(settings, emr), now)
+
+
+def tell(settings: Settings, database: Database) -> int:
+    """Send the webhooks that are due; returns how many were heard."""
+    return asyncio.run(notices.deliver(database, outside(settings), sealer(settings), now=now()))

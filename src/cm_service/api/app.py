@@ -14,7 +14,7 @@ from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
 from cm_service.api.security.jwks_http import JwksHttp
 from cm_service.api.security.key_source import KeySource
-from cm_service.api.v1 import care, emrs, evaluate, ledger, patients, syncs, worklist
+from cm_service.api.v1 import care, emrs, evaluate, fhir, ledger, patients, syncs, worklist
 from cm_service.settings import Settings
 
 
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     problems.install(app)
     public = (operations, metrics, keys, token_endpoint, cds, launch)
-    for each in (*public, emrs, patients, care, worklist, syncs, ledger, evaluate):
+    for each in (*public, emrs, patients, care, worklist, syncs, ledger, evaluate, fhir):
         app.include_router(each.router)
     if settings is not None:
         app.state.doorway = _doorway(settings)
@@ -49,7 +49,6 @@ def from_environment() -> FastAPI:
 
 def _doorway(settings: Settings) -> Doorway:
     store, database = wiring.both_stores(settings)
-    private = frozenset(filter(None, (host.strip() for host in settings.jwks_private_hosts.split(","))))
     tools = wiring.night_tools(settings, store)
     return Doorway(
         tools=tools,
@@ -58,7 +57,7 @@ def _doorway(settings: Settings) -> Doorway:
         store=store,
         database=database,
         clock=wiring.now,
-        keys=KeySource(JwksHttp(wiring.outside_client, private_hosts=private), wiring.now),
+        keys=KeySource(JwksHttp(wiring.outside(settings)), wiring.now),
         ring=wiring.keyring(settings),
         identifier_base=settings.identifier_base,
         public_url=settings.public_url.rstrip("/"),

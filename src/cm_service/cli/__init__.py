@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from cm_service import logs
-from cm_service.cli import clients, demo, emr, evaluate, keys, ledger, service, sync
+from cm_service.cli import clients, demo, emr, evaluate, keys, ledger, service, sync, webhooks
 from cm_service.cli.output import USAGE, people
 from cm_service.settings import Settings
 
@@ -41,6 +41,7 @@ app.add_typer(sync.app, name="sync")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 service.register(app)
 
 

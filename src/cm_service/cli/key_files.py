@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cm_service.api.security import key_sets
-from cm_service.api.security.jwks_http import require_allowed
 from cm_service.errors import BadInput
+from cm_service.fhir.outside import require_allowed
 
 
 def registered(file: Path | None, url: str | None) -> dict[str, Any]:

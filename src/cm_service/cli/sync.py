@@ -57,6 +57,7 @@ def run(
         )
         tools = wiring.night_tools(settings, database)
         reports = [_one(tools, slug, options) for slug in _slugs(database, emr, source)]
+        wiring.tell(settings, database)
     for report in reports:
         _show(report)
     worst = max((report["status"] for report in reports), key=_WORST.index)

@@ -16,7 +16,7 @@ from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
 from cm_service.errors import EmrError
 from cm_service.fhir.client import FhirClient
-from cm_service.flow import evaluate, figures, landing, passport, pull
+from cm_service.flow import evaluate, figures, landing, notices, passport, pull
 from cm_service.flow.book import Pace
 from cm_service.flow.connection import concept_map_of, parameters_of
 from cm_service.flow.deliver import Delivery
@@ -91,6 +91,7 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
         seconds = time.monotonic() - began
         dry = not _may_write(emr, options)
         summary = run.end(source, stored, reconciled, judged, delivery, dry=dry, seconds=seconds)
+        notices.collect(db, slug, as_of=options.as_of, summary=summary)
         return summary | {"passport_changes": [*exam.changes(after=mark), *seen]}
 
 
