@@ -7,8 +7,8 @@ from alembic import op
 
 from cm_service.db.tables import UtcDateTime
 
-revision = "2026_12_06_webhooks"
-down_revision = "2026_12_05_launch"
+revision = "2026_12_07_webhooks"
+down_revision = "2026_12_06_ladder"
 branch_labels = None
 depends_on = None
 
