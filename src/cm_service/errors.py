@@ -141,6 +141,11 @@ class IncompleteAnswer(EmrError):
     advice = Advice.TELL
 
 
+class PagesShift(IncompleteAnswer):
+    """Several pages of one search that are another list at every reading: people write faster than they
+    can be read."""
+
+
 class WriteOutcomeUnknown(EmrError):
     """A write whose answer was lost: never sent again blindly, looked up in the EMR instead."""
 

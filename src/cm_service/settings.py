@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         ge=0,
         description="after a write without an answer, how long not finding it says nothing; twice",
     )
+    sample_most: int = Field(
+        50,
+        ge=0,
+        description="patients at most who are read again each night to prove it (1 %, at least 5); 0: none",
+    )
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
     api_calls_per_minute: int = Field(600, ge=1, description="calls of one API client, per process")
     api_longest_body: int = Field(5_000_000, ge=1000, description="bytes of one request to the API")

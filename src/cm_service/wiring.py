@@ -33,8 +33,8 @@ from cm_service.fhir.signing import ALGORITHMS, Signer, signer_of
 from cm_service.fhir.smart import Registration, TokenCredentials
 from cm_service.fhir.vendor import Answer, Verb
 from cm_service.flow import notices, passport
-from cm_service.flow.nightly import Tools
 from cm_service.flow.passport.paper import WRITTEN
+from cm_service.flow.tools import Tools
 from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
 from cm_service.settings import Settings
 
@@ -276,7 +276,9 @@ def _secret(reference: str | None, what: str) -> str:
 
 def night_tools(settings: Settings, database: Database) -> Tools:
     """What `flow.nightly` needs of the process."""
-    return Tools(settings, database, lambda emr: fhir_client(settings, emr), now)
+    return Tools(
+        settings, database, lambda emr: fhir_client(settings, emr), now, sealer=lambda: sealer(settings)
+    )
 
 
 def tell(settings: Settings, database: Database) -> int:

@@ -22,6 +22,7 @@ from cm_service.cli.output import (
 from cm_service.db import connections, sync
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput, CmError, Lost
+from cm_service.flow import freshness
 from cm_service.flow.nightly import DEFAULT_MAX_NEW, NightOptions, Tools, night
 from cm_service.settings import Settings
 
@@ -39,7 +40,12 @@ def run(
         typer.Option("--from", exists=True, help="Folder of NDJSON or Bundles in place of a pull."),
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="Instant with offset; default now.")] = None,
-    full: Annotated[bool, typer.Option(help="With --from: what is not in the folder is gone.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            help="Read everything, not only what changed. With --from: what is not in the folder is gone."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Decide and count, write nothing.")] = False,
     max_new: Annotated[int, typer.Option(min=0, help="Patients who get their first Task or plan.")] = (
         DEFAULT_MAX_NEW
@@ -108,17 +114,47 @@ def status(
     emr: Annotated[str | None, typer.Option(help="Only this EMR.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """The last runs, how each type was read, and what came out."""
+    """As of when what we hold is, and what proves it; the last runs, and what came out."""
     with errors_become_exits(as_json):
         database = wiring.open_database(Settings())
         with database.read() as connection:
             runs = sync.recent_runs(connection, emr)
+            slugs = [emr] if emr else [row.slug for row in connections.list_emrs(connection)]
+            standing = [freshness.told(connection, slug, now=wiring.now()) for slug in slugs]
         table = Table("run", "EMR", "as of", "source", "status", "written", "types not read to the end")
         for row in runs:
-            unread = ", ".join(kind for kind, how in row["types"].items() if how["status"] != "complete")
+            read = ("complete", "absent")
+            unread = ", ".join(kind for kind, how in row["types"].items() if how["status"] not in read)
             written = str(row["figures"].get("written", "-"))
             cells = (str(row["id"]), row["emr"], row["as_of"].isoformat(), row["source"], row["status"])
             table.add_row(*cells, written, unread or "-")
         people.print(table)
+        for told in standing:
+            _show_standing(told)
         if as_json:
-            emit({"items": runs})
+            emit({"items": runs, "standing": standing})
+
+
+def _show_standing(told: dict[str, Any]) -> None:
+    people.print(f"{told['emr']}: {told['state']}, last complete {told['last_complete'] or 'never'}")
+    table = Table("type", "as of, for everybody", "as of, at best", "read whole", "patients")
+    for kind, said in told["types"].items():
+        table.add_row(
+            kind, said["oldest"], said["newest"], said["whole"] or "-", str(said["patients"] or "-")
+        )
+    people.print(table)
+
+
+@app.command(name="approve-deletions")
+def approve_deletions(
+    run: Annotated[int, typer.Argument(help="The run that found so much missing (sync status).")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Say that what a run found missing was really deleted in the EMR: the next sync looks once more, and
+    then takes it out."""
+    with errors_become_exits(as_json):
+        emr, counts = freshness.approve_deletions(wiring.open_database(Settings()), run, now=wiring.now())
+        said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+        people.print(f"{emr}: up to {said} may go, if the next sync does not find them either")
+        if as_json:
+            emit({"status": "complete", "emr": emr, "run": run, "approved": counts})

@@ -18,6 +18,7 @@ from cm_service.db.tables import (
     ResourceOwner,
     Run,
 )
+from cm_service.errors import Lost
 
 Rows = Sequence[dict[str, Any]]
 CHUNK = 500  # bound parameters stay far under the limits of both databases
@@ -85,6 +86,20 @@ def end_run(
 ) -> None:
     statement = sa.update(Run).where(Run.id == run_id)
     connection.execute(statement.values(ended_at=ended, status=status, types=types, figures=figures))
+
+
+def run_of(connection: sa.Connection, run_id: int) -> Any:
+    """One run. Raises Lost."""
+    row = connection.execute(sa.select(Run.__table__).where(Run.id == run_id)).one_or_none()
+    if row is None:
+        raise Lost(f"there is no run {run_id}")
+    return row
+
+
+def last_complete(connection: sa.Connection, emr: str) -> dt.datetime | None:
+    """As of when the last pull was that could prove itself complete."""
+    columns = sa.select(Run.as_of).where(Run.emr == emr, Run.source == "pull", Run.status == "complete")
+    return connection.scalar(columns.order_by(Run.id.desc()).limit(1))
 
 
 def recent_runs(connection: sa.Connection, emr: str | None, limit: int = 10) -> list[dict[str, Any]]:
@@ -195,6 +210,17 @@ def count_by_type(connection: sa.Connection, emr: str) -> dict[str, int]:
             kind = key.partition("/")[0]
             counts[kind] = counts.get(kind, 0) + 1
     return counts
+
+
+def keys_of(connection: sa.Connection, emr: str, types: Iterable[str]) -> dict[str, list[str]]:
+    """Ids of held resources of these types, places included."""
+    found: dict[str, list[str]] = {}
+    for table in (ResourceOwner, Place):
+        for kind in types:
+            named = table.key.startswith(f"{kind}/", autoescape=True)
+            for key in connection.scalars(sa.select(table.key).where(table.emr == emr, named)):
+                found.setdefault(kind, []).append(key.partition("/")[2])
+    return found
 
 
 # --- places -------------------------------------------------------------------------------------

@@ -304,3 +304,30 @@ class PassportChange(Base):
     emr: Mapped[str] = emr_key(index=True)
     at: Mapped[dt.datetime]
     text: Mapped[str] = mapped_column(sa.Text)
+
+
+class DeletionApproval(Base):
+    """A person looked at run `run_id`: up to `most` resources of this type were really deleted."""
+
+    __tablename__ = "deletion_approval"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    type: Mapped[str] = mapped_column(primary_key=True)
+    most: Mapped[int]
+    run_id: Mapped[int]
+    at: Mapped[dt.datetime]
+
+
+class SyncCursor(Base):
+    """What one search gave for the next one of its kind. `query` says what is asked for ("": the whole
+    type), `patient_id` within whom ("": everybody). `value` is the server's moment from which on the next
+    one asks (None: it reads everything), `as_of` that of the last night in which it was read to its end,
+    `whole_at` of the last one in which not only changes were."""
+
+    __tablename__ = "sync_cursor"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    type: Mapped[str] = mapped_column(primary_key=True)
+    query: Mapped[str] = mapped_column(primary_key=True)
+    patient_id: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[dt.datetime | None]
+    as_of: Mapped[dt.datetime]
+    whole_at: Mapped[dt.datetime | None]

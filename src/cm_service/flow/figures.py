@@ -12,6 +12,7 @@ from cm_service.db import care, ledger, placements, sync
 from cm_service.db.engine import Database
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.ours import KINDS as OUR_KINDS
+from cm_service.flow.proof import Proof
 from cm_service.flow.records import Stored
 from cm_service.flow.sources import Source
 
@@ -46,6 +47,7 @@ class Run:
         self,
         source: Source,
         stored: Stored,
+        proof: Proof,
         reconciled: Counter[str],
         judged: Counter[str],
         delivery: Delivery | None,
@@ -54,7 +56,7 @@ class Run:
         seconds: float,
     ) -> dict[str, Any]:
         """The summary of the contract; also kept with the run."""
-        problems = list(_problems(source, stored, reconciled, delivery))
+        problems = [*_problems(source, stored, reconciled, delivery), *proof.problems()]
         with self.db.read() as connection:
             outcomes = judged if dry else Counter(care.count_outcomes(connection, self.emr))
             patients = judged["patients"] if dry else len(care.patients(connection, self.emr))
@@ -72,6 +74,7 @@ class Run:
             "holes": sum(reject.is_hole for reject in source.rejects),
             "changed_records": stored.changed,
             "removed": stored.removed,
+            "dropped_filters": sum(said.get("dropped_filters", 0) for said in source.types.values()),
             **{name: reconciled[name] for name in ("adopted", "changed", "deleted", "declined")},
             "intents": judged["intents"],
             "written": written["written"],
@@ -82,10 +85,11 @@ class Run:
         }
         status = PARTIAL if problems or figures["unknown"] else COMPLETE
         self._keep_rejects(source)
+        figures |= {"sample": proof.figures(), "held_back": dict(stored.held_back), "problems": problems}
         self._close(status, source.types, figures)
         head = {"status": status, "emr": self.emr, "run": self.id}
         ladder = {"rungs": rungs, "degraded_by": degraded}
-        return head | figures | ladder | {"problems": problems, "types": source.types}
+        return head | figures | ladder | {"types": source.types}
 
     def _keep_rejects(self, source: Source) -> None:
         rows = [
@@ -128,8 +132,11 @@ def _problems(
         yield f"{reject.place}: {reject.sentence}"
     if len(holes) > SHOWN_HOLES:
         yield f"and {len(holes) - SHOWN_HOLES} more lines that could not be read"
-    for kind in sorted(stored.held_back):
-        yield f"so many {kind} resources are missing that none of them was removed: was a scope lost?"
+    for kind, count in sorted(stored.held_back.items()):
+        yield (
+            f"so many {kind} resources are missing ({count}) that none of them was removed: was a scope lost?"
+            " If they were deleted: cm-service sync approve-deletions with the number of this run"
+        )
     for kind in OUR_KINDS:
         if count := reconciled[f"missing {kind}"]:
             yield f"{count} {kind} resources that we wrote are missing: too many for people's doing"

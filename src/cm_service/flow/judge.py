@@ -16,7 +16,7 @@ from cm_service.fhir import rawjson
 from cm_service.flow.adopted import respect_adopted
 from cm_service.flow.care.projection import Person, person, project
 from cm_service.flow.intents import Change, Known, State
-from cm_service.flow.people import Facts, Surroundings, views
+from cm_service.flow.people import Facts, Stale, Surroundings, views
 from cm_service.flow.plans.board import STATUS, Board
 from cm_service.rules import registry
 from cm_service.rules.decision import Decision
@@ -45,6 +45,7 @@ class Night(NamedTuple):
     refused: frozenset[str]
     planner: Planner
     planned_for: tuple[str, ...] = ()
+    stale: Stale = Stale()
     store: bool = True
     progress: Callable[[str], None] = lambda _text: None
 
@@ -60,6 +61,7 @@ class Night(NamedTuple):
             "refused",
             *sorted(self.refused),
             repr(self.planned_for),
+            *sorted(self.stale.types),
         ]
         return sha256("\n".join(text).encode()).hexdigest()[:16]
 
@@ -112,7 +114,7 @@ class Judge:
 
     def __init__(self, night: Night, places: Mapping[str, AnyFact]) -> None:
         self.night = night
-        self.around = Surroundings(night.parameters, places, night.unread, night.refused)
+        self.around = Surroundings(night.parameters, places, night.unread, night.refused, night.stale)
         self.counts: Counter[str] = Counter()
 
     def judge(self, connection: sa.Connection, groups: Iterable[Group]) -> dict[str, dt.datetime | None]:

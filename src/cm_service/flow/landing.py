@@ -6,6 +6,7 @@ nothing in its folder may count as read.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,14 +16,17 @@ from pathlib import Path
 import msgspec
 
 MANIFEST = "manifest.json"
+_TAKEN = ".taken"
 
 
 class TypeReport(msgspec.Struct, kw_only=True):
     """How reading one type went. `status`: reading, complete (to the last page), refused (with
     `http_status`), absent (refused, and not promised either) or failed; `reason` is the sentence for the
     operator, `notes` what else he should know. `resources` counts landed lines, without repetitions.
-    `patients` are those for whom it was read to the end, None where it was not read patient by patient;
-    `failed` those for whom it was not, and why."""
+    `patients` are those for whom it was read to the end, None where it was not read patient by patient
+    (`wants_patient`: because it was refused otherwise); `failed` those for whom it was not, and why;
+    `changes_of` those of whom only what changed was read ("": everybody). `dropped_filters` counts searches
+    by `_lastUpdated` that the EMR did not filter."""
 
     type: str
     status: str = "reading"
@@ -33,10 +37,24 @@ class TypeReport(msgspec.Struct, kw_only=True):
     resources: int = 0
     patients: list[str] | None = None
     failed: dict[str, str] = {}
+    wants_patient: bool = False
+    changes_of: list[str] = []
+    dropped_filters: int = 0
 
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes = [*self.notes, text]
+
+
+class Point(msgspec.Struct, kw_only=True):
+    """What one search gives for the next one of its kind: `cursor`, None where it must be read whole
+    again. `full`: it was read whole this time. `query` is "_id" for what was read by id."""
+
+    type: str
+    query: str = ""
+    patient: str = ""
+    cursor: dt.datetime | None = None
+    full: bool = True
 
 
 class RosterReport(msgspec.Struct, kw_only=True):
@@ -55,6 +73,7 @@ class PullReport(msgspec.Struct, kw_only=True):
     emr: str
     types: dict[str, TypeReport]
     notes: list[str] = []
+    points: list[Point] = []
     roster: RosterReport = msgspec.field(default_factory=RosterReport)
 
     def of_status(self, status: str) -> frozenset[str]:
@@ -70,12 +89,15 @@ class TypeFile:
     """One NDJSON file, written page by page; a type without any resource has an empty one.
 
     A line that came before is not written again: pages that shift and searches that begin anew
-    bring the same resource twice."""
+    bring the same resource twice. `end` is how much of an earlier file of this name counts."""
 
-    def __init__(self, folder: Path, type_: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        self._file = os.fdopen(os.open(folder / f"{type_}.ndjson", flags, 0o600), "wb")
-        self._written: set[bytes] = set()
+    def __init__(self, folder: Path, type_: str, *, end: int = 0) -> None:
+        path = folder / f"{type_}.ndjson"
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        self.kept = [line.rstrip(b"\n") for line in self._file.read(end).splitlines(keepends=True)]
+        self.size = self._file.tell()
+        self._file.truncate(self.size)
+        self._written = set(map(digest, self.kept))
 
     def __enter__(self) -> TypeFile:
         return self
@@ -91,7 +113,7 @@ class TypeFile:
         for place, line in enumerate(lines):
             if (key := digest(line)) not in self._written:
                 self._written.add(key)
-                self._file.write(line + b"\n")
+                self.size += self._file.write(line + b"\n")
                 fresh.append(place)
         self._file.flush()
         return fresh
@@ -134,6 +156,17 @@ def forget(data_dir: Path, emr: str) -> None:
     folder = run_folder(data_dir, emr, "")
     if folder.is_dir():
         shutil.rmtree(folder)
+
+
+def mark_taken(folder: Path) -> None:
+    """Everything in it is in the store: no run goes on with it."""
+    (folder / _TAKEN).touch(mode=0o600)
+
+
+def left_behind(emr_folder: Path) -> Path | None:
+    """The newest run, if it ended before the store had taken it in."""
+    runs = sorted(run for run in emr_folder.iterdir() if run.is_dir()) if emr_folder.is_dir() else []
+    return runs[-1] if runs and not (runs[-1] / _TAKEN).exists() else None
 
 
 def prune(emr_folder: Path, *, keep: int) -> int:

@@ -6,56 +6,31 @@ import asyncio
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
 from cm_service.errors import EmrError
 from cm_service.fhir.client import FhirClient
-from cm_service.flow import evaluate, figures, landing, notices, passport, pull
+from cm_service.flow import evaluate, figures, intake, notices, passport
 from cm_service.flow.book import Pace
-from cm_service.flow.connection import concept_map_of, parameters_of
+from cm_service.flow.connection import parameters_of
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.intents import Change, Known
 from cm_service.flow.judge import Night
 from cm_service.flow.passport import Examination
 from cm_service.flow.plan import plan
 from cm_service.flow.plans.context import PlanContext
-from cm_service.flow.pull.connected import source_of
 from cm_service.flow.reconcile import Connected, note_deleted, reconcile
 from cm_service.flow.records import Store, Stored
 from cm_service.flow.rungs.limited import around_of
-from cm_service.flow.sources import Source, from_folder, from_pull
+from cm_service.flow.sources import Source
+from cm_service.flow.tools import DEFAULT_MAX_NEW, NightOptions, Tell, Tools
 from cm_service.rules.decision import Decision
 from cm_service.rules.view import PatientView
-from cm_service.settings import Settings
 
-DEFAULT_MAX_NEW = 50
-Tell = Callable[[str], None]
-
-
-class Tools(NamedTuple):
-    """What the night needs of the process; built by `wiring`."""
-
-    settings: Settings
-    database: Database
-    client: Callable[[Any], AbstractAsyncContextManager[FhirClient]]
-    clock: Callable[[], dt.datetime]
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
-class NightOptions(NamedTuple):
-    """`source` is a folder in place of a pull; `max_new` None means no limit."""
-
-    as_of: dt.datetime
-    source: Path | None = None
-    full: bool = False
-    dry_run: bool = False
-    max_new: int | None = DEFAULT_MAX_NEW
+__all__ = ["DEFAULT_MAX_NEW", "NightOptions", "Tools", "lease_of", "night"]
 
 
 def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[str, Any]:
@@ -81,54 +56,24 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
         async with tools.client(emr) as client:
             exam = passport.examination(tools.settings, db, client, emr, now=options.as_of)
             mark = exam.mark()
-            source = await _read(tools, emr, client, options, run.id, tell)
+            source = await intake.read(tools, emr, client, options, run.id, tell)
             reconciled = await _reconcile(tools, emr, client, options, source)
             plans = _plans(tools, emr, options, source, tell)
             stored = _keep(db, plans, source)
+            intake.settle(db, slug, source, held_back=stored.held_back, as_of=options.as_of)
+            proof = await intake.proven(tools, client, source, run.id)
             judged = stored.counts + evaluate.evaluate_due(db, plans)
             delivery = await _deliver(tools, emr, client, options, exam, tell)
             seen = await _learn(exam, source, delivery)
         seconds = time.monotonic() - began
         dry = not _may_write(emr, options)
-        summary = run.end(source, stored, reconciled, judged, delivery, dry=dry, seconds=seconds)
+        summary = run.end(source, stored, proof, reconciled, judged, delivery, dry=dry, seconds=seconds)
         notices.collect(db, slug, as_of=options.as_of, summary=summary)
         return summary | {"passport_changes": [*exam.changes(after=mark), *seen]}
 
 
 def _may_write(emr: Any, options: NightOptions) -> bool:
     return not options.dry_run and emr.write_mode != "dry-run"
-
-
-async def _read(
-    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, run_id: int, tell: Tell
-) -> Source:
-    """Pull the EMR into a landing folder, or take the folder that was given."""
-    concept_map = concept_map_of(emr.settings)
-    limit = tools.settings.max_line_bytes
-    if options.source is not None:
-        tell(f"reading {options.source.name}")
-        return from_folder(
-            options.source,
-            base_url=emr.base_url,
-            concept_map=concept_map,
-            max_line_bytes=limit,
-            full=options.full,
-        )
-    # The moment in the name, because a new store counts its runs from 1 beside old folders.
-    name = f"{tools.clock():%Y%m%dT%H%M%S%f}-{run_id}"
-    folder = landing.run_folder(tools.settings.data_dir, emr.slug, name)
-    with tools.database.read() as connection:
-        known = passport.load(connection, emr.slug, passport.profile_of(tools.settings, emr))
-        asked = source_of(connection, emr, known, now=options.as_of)
-    try:
-        report = await pull.pull(
-            client, asked, folder, progress=lambda item: tell(f"{item.type}: {item.resources} read")
-        )
-    finally:  # an EMR that fails night after night must not fill the disk
-        landing.prune(folder.parent, keep=tools.settings.keep_landing_runs)
-    with tools.database.write() as connection:
-        passport.note_pull(connection, report, now=options.as_of)
-    return from_pull(report, folder, base_url=emr.base_url, concept_map=concept_map, max_line_bytes=limit)
 
 
 async def _reconcile(
@@ -140,7 +85,7 @@ async def _reconcile(
     on = Connected(emr.slug, base, cooloff_days, options.as_of)
     counts, seen = reconcile(tools.database, on, source.ours(base))
     if source.pulled:
-        counts += await note_deleted(tools.database, client, on, complete=source.replaces, seen=seen)
+        counts += await note_deleted(tools.database, client, on, complete=source.read, seen=seen)
     return counts
 
 
@@ -151,7 +96,7 @@ def _keep(db: Database, plans: Night, source: Source) -> Stored:
         plans,
         replaces=source.replaces,
         holes=source.holes,
-        of_whom=source.of_whom,
+        whole_for=source.whole_for,
         entangled=source.entangled(),
     )
     stored = store.take(source.reading)
@@ -194,6 +139,7 @@ def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: 
         refused=source.refused,
         planner=planner,
         planned_for=(emr.write_mode, emr.practice or "", emr.owner or ""),
+        stale=intake.stale(tools.database, emr.slug, source),
         store=_may_write(emr, options),
         progress=tell,
     )

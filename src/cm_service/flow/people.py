@@ -13,6 +13,16 @@ from cm_service.rules.view import Decline, PatientView
 Facts = Mapping[str, AnyFact]
 
 
+class Stale(NamedTuple):
+    """What is held of these types is from an earlier night: of everybody, or of single patients."""
+
+    types: frozenset[str] = frozenset()
+    of_patients: Mapping[str, frozenset[str]] = {}
+
+    def of(self, patient_ids: Iterable[str]) -> frozenset[str]:
+        return self.types.union(*(self.of_patients.get(who, ()) for who in patient_ids))
+
+
 class Surroundings(NamedTuple):
     """What all patients of one EMR share while they are judged: `unread` types were not read to
     their end in this run, `refused` ones the EMR does not give at all."""
@@ -21,6 +31,7 @@ class Surroundings(NamedTuple):
     places: Mapping[str, AnyFact] = {}
     unread: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
+    stale: Stale = Stale()
 
 
 def replaced_by(patient_id: str, facts: Facts) -> str | None:
@@ -65,6 +76,7 @@ def views(
             unread=around.unread,
             refused=around.refused,
             holes=frozenset(kind for member in group for kind in holes.get(member, ())),
+            stale=around.stale.of(group),
         )
         if view.patient is not None:
             yield view

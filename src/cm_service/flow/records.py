@@ -15,12 +15,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from cm_service.db import care, sync
+from cm_service.db import approvals, care, sync
 from cm_service.db.engine import Database
 from cm_service.db.sync import Held
 from cm_service.flow import record
 from cm_service.flow.crew import Crew, spare_cores
 from cm_service.flow.judge import Group, Judge, Night, Verdict
+from cm_service.flow.normalise import OWNED
 from cm_service.flow.people import Facts, replaced_by, survivor_of
 from cm_service.flow.places import store_places
 from cm_service.flow.reader import Read, Reader
@@ -36,12 +37,12 @@ Item = TypeVar("Item")
 
 
 class Stored(NamedTuple):
-    """`held_back` are types of which so much was missing that nothing was removed; `counts` adds up
-    who was judged at once; `last_stay` is the newest day of a stay that was read."""
+    """`held_back` says of which types so many were missing that nothing was removed; `counts` adds up who
+    was judged at once; `last_stay` is the newest day of a stay that was read."""
 
     changed: int
     removed: int
-    held_back: frozenset[str]
+    held_back: Mapping[str, int]
     counts: Counter[str]
     last_stay: str
 
@@ -59,7 +60,7 @@ class Entry(NamedTuple):
 
 class Store:
     """Takes one reading into the store. `replaces` are the types whose absence means deletion, for the
-    patients in `of_whom` where a type stands there; `entangled` the patient ids that a merge joins: they
+    patients in `whole_for` where a type stands there; `entangled` the patient ids that a merge joins: they
     are judged when all have been read."""
 
     def __init__(
@@ -69,7 +70,7 @@ class Store:
         *,
         replaces: frozenset[str],
         holes: Mapping[str, frozenset[str]],
-        of_whom: Mapping[str, frozenset[str]] | None = None,
+        whole_for: Mapping[str, frozenset[str]] | None = None,
         entangled: frozenset[str] = frozenset(),
     ) -> None:
         self.db, self.night, self.emr = db, night, night.emr
@@ -77,7 +78,8 @@ class Store:
         with db.read() as connection:
             self.held = sync.held_records(connection, self.emr)
             before = sync.count_by_type(connection, self.emr)
-        self.vanished = Vanished(replaces, before, of_whom or {})
+            approved = approvals.of_emr(connection, self.emr)
+        self.vanished = Vanished(replaces, before, whole_for or {}, approved)
         merged = {who for who, held in self.held.items() if held.survivor != who}
         self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
         self.links: dict[str, str | None] = {}
@@ -147,9 +149,10 @@ class Store:
         """As read, with what is held and was not read."""
         who, verdict = read.patient_id, read.verdict if read.holes == self._holes(read.patient_id) else None
         kept = self.vanished.kept(who, old, read.facts) if old else {}
-        if not kept:
+        later = self.vanished.newer(who, old, read.facts) if old else {}
+        if not kept and not later:
             return Entry(who, read.facts, read.encoded, read.digest, True, verdict)
-        facts = {**kept, **read.facts}
+        facts = {**kept, **read.facts, **later}
         return Entry(who, facts, *_encoded(facts), False)
 
     def _is_held(self, who: str, digest: str) -> bool:
@@ -215,7 +218,7 @@ class Store:
         unread = sorted(
             who
             for who in self.held.keys() - self.vanished.visited
-            if self.vanished.replaces or self.held[who].survivor != who
+            if self.vanished.replaces & OWNED.keys() or self.held[who].survivor != who
         )
         for part in sync.chunks(unread):
             with self.db.read() as connection:
@@ -226,6 +229,8 @@ class Store:
                 self.vanished.kept(who, facts, {})
         for who, keys in self.vanished.going():
             self._take_out(who, keys)
+        with self.db.write() as connection:
+            approvals.used(connection, self.emr, self.vanished.replaces)
 
     def _take_out(self, who: str, keys: set[str]) -> None:
         with self.db.write() as connection:

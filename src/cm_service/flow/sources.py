@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cm_service.flow import landing, sieve
+from cm_service.flow import landing, pull, sieve
 from cm_service.flow.connection import ConceptMap
 from cm_service.flow.holes import Holes
 from cm_service.flow.landing import PullReport
-from cm_service.flow.normalise import KINDS, Reject
+from cm_service.flow.normalise import KINDS, PLACES, Reject
 from cm_service.flow.ours import KINDS as OUR_KINDS
 from cm_service.flow.ours import Json
 from cm_service.flow.people import Facts
@@ -23,8 +23,8 @@ ALL_TYPES = frozenset(KINDS)
 class Source(NamedTuple):
     """One night's reading. `types` says per FHIR type how it was read; `replaces` are the types whose
     absence means deletion, `unread` those not read to their end, `refused` those the EMR denies.
-    `of_whom` says of the types that were read patient by patient for whom they were; `problems` what
-    went wrong beside that."""
+    `of_whom` says of the types that were read patient by patient for whom they were, `whole_for` for whom
+    not only what changed; `problems` what went wrong beside that."""
 
     reading: sieve.Reading
     pulled: bool
@@ -33,10 +33,19 @@ class Source(NamedTuple):
     unread: frozenset[str]
     refused: frozenset[str]
     of_whom: Mapping[str, frozenset[str]] = {}
+    whole_for: Mapping[str, frozenset[str]] = {}
     problems: tuple[str, ...] = ()
+    points: tuple[landing.Point, ...] = ()
+    asked: pull.Source | None = None
+    folder: Path | None = None
 
     def patients(self) -> Iterator[tuple[str, Facts]]:
         return self.reading.patients()
+
+    @property
+    def read(self) -> frozenset[str]:
+        """Types read to their end, all of them or what changed."""
+        return frozenset(self.types) - self.unread - self.refused
 
     @property
     def places(self) -> Mapping[str, PlaceFact]:
@@ -79,11 +88,11 @@ def from_folder(
 
 
 def from_pull(
-    report: PullReport, folder: Path, *, base_url: str, concept_map: ConceptMap, max_line_bytes: int
+    report: PullReport, folder: Path, asked: pull.Source, *, base_url: str, max_line_bytes: int
 ) -> Source:
     """What a pull has landed in `folder`."""
     reading = sieve.read_folder(
-        folder, base_url=base_url, concept_map=concept_map, max_line_bytes=max_line_bytes
+        folder, base_url=base_url, concept_map=asked.concept_map, max_line_bytes=max_line_bytes
     )
     complete = report.of_status("complete") - reading.unread
     refused = report.of_status("refused") | report.of_status("absent")
@@ -92,10 +101,25 @@ def from_pull(
         for kind, said in report.types.items()
         if kind in complete and said.patients is not None
     }
+    whole_for = {kind: whom - set(report.types[kind].changes_of) for kind, whom in of_whom.items()}
+    replaces = {k for k in complete if k in of_whom or k in PLACES or not report.types[k].changes_of}
     problems = (report.roster.reason,) if report.roster.reason else ()
     types = {kind: _said(item) for kind, item in sorted(report.types.items())}
     unread = (report.types.keys() - complete - refused) | reading.unread
-    return Source(reading, True, types, complete, frozenset(unread), refused, of_whom, problems)
+    return Source(
+        reading=reading,
+        pulled=True,
+        types=types,
+        replaces=frozenset(replaces),
+        unread=frozenset(unread),
+        refused=refused,
+        of_whom=of_whom,
+        whole_for=whole_for,
+        problems=problems,
+        points=tuple(report.points),
+        asked=asked,
+        folder=folder,
+    )
 
 
 def _said(item: landing.TypeReport) -> dict[str, Any]:
@@ -105,6 +129,8 @@ def _said(item: landing.TypeReport) -> dict[str, Any]:
         "http_status": item.http_status,
         "reason": item.reason,
         "notes": item.notes,
+        "changes_only": bool(item.changes_of),
+        "dropped_filters": item.dropped_filters,
         "patients": len(item.patients or ()),
         "failed_patients": len(item.failed),
         "first_failure": next(iter(item.failed.values()), ""),

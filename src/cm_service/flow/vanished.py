@@ -16,22 +16,31 @@ def too_many(missing: int, held: int) -> bool:
     return missing > max(GUARD_COUNT, GUARD_SHARE * held)
 
 
+def _is_later(one: AnyFact, other: AnyFact) -> bool:
+    """By number: clocks of nodes differ (LinuxForHealth issue 3690)."""
+    versions = (one.version or "", other.version or "")
+    return all(text.isascii() and text.isdigit() for text in versions) and int(versions[0]) > int(versions[1])
+
+
 class Vanished:
     """Collects while a reading is taken in. `replaces` are the types that were read to their end,
-    `before` how many resources were held per type; `of_whom` says of the types that were read patient by
-    patient for whom they were: of others nothing is known to be gone."""
+    `before` how many resources were held per type; `whole_for` says of the types that were read patient by
+    patient for whom all of it was: of others nothing is known to be gone. `approved` says how many of a
+    type may be gone because a person has said so."""
 
     def __init__(
         self,
         replaces: frozenset[str],
         before: Mapping[str, int],
-        of_whom: Mapping[str, frozenset[str]],
+        whole_for: Mapping[str, frozenset[str]],
+        approved: Mapping[str, int],
     ) -> None:
-        self.replaces, self.before, self.of_whom = replaces, before, of_whom
+        self.approved = approved
+        self.replaces, self.before, self.whole_for = replaces, before, whole_for
         self.seen: set[str] = set()  # resource keys, to tell a move from a deletion
         self.visited: set[str] = set()
         self.removed = 0
-        self.held_back: frozenset[str] = frozenset()
+        self.held_back: dict[str, int] = {}
         self._missing: dict[str, set[str]] = {}
 
     def saw(self, patient_id: str, keys: Iterable[str]) -> None:
@@ -47,8 +56,17 @@ class Vanished:
         return {key: old[key] for key in gone}
 
     def _was_read(self, kind: str, patient_id: str) -> bool:
-        of_whom = self.of_whom.get(kind)
-        return kind in self.replaces and (of_whom is None or patient_id in of_whom)
+        whole_for = self.whole_for.get(kind)
+        return kind in self.replaces and (whole_for is None or patient_id in whole_for)
+
+    def newer(self, patient_id: str, old: Facts, new: Facts) -> dict[str, AnyFact]:
+        """What is held in a later version than was read: of what changed, a node of the EMR that lags may
+        give an old version once more. A type that was read whole is believed, whatever it says."""
+        return {
+            key: old[key]
+            for key in old.keys() & new.keys()
+            if not self._was_read(key.partition("/")[0], patient_id) and _is_later(old[key], new[key])
+        }
 
     def moved(self, patient_id: str, key: str) -> None:
         self._missing.setdefault(patient_id, set()).add(key)
@@ -58,9 +76,11 @@ class Vanished:
         lost = Counter(
             key.partition("/")[0] for keys in self._missing.values() for key in keys if key not in self.seen
         )
-        self.held_back = frozenset(
-            kind for kind, count in lost.items() if too_many(count, self.before.get(kind, 0))
-        )
+        self.held_back = {
+            kind: count
+            for kind, count in lost.items()
+            if too_many(count, self.before.get(kind, 0)) and count > self.approved.get(kind, 0)
+        }
         for who, keys in sorted(self._missing.items()):
             going = {k for k in keys if k in self.seen or k.partition("/")[0] not in self.held_back}
             self.removed += len(going - self.seen)

@@ -38,6 +38,8 @@ def _decide(rule: Rule, view: PatientView, clock: Clock, patient_id: str) -> Dec
     flags = list(finding.flags)
     for name in rule.gates:
         flags.extend(gate.flags.get(name, ()))
+    if rule.inputs & view.stale:
+        flags.append("stale_input")
     return Decision(
         patient=patient_id,
         rule=rule.id,

@@ -39,6 +39,7 @@ class PatientView:
         unread: frozenset[str] = frozenset(),
         refused: frozenset[str] = frozenset(),
         holes: frozenset[str] = frozenset(),
+        stale: frozenset[str] = frozenset(),
     ) -> None:
         self.parameters = parameters
         self.declines = declines
@@ -46,6 +47,7 @@ class PatientView:
         self.unread = unread
         self.refused = refused
         self.holes = holes
+        self.stale = stale
         self.incomplete = unread | refused | holes  # types of which some facts may be missing
         self._by_type: dict[type[Fact], list[AnyFact]] = {}
         for fact in facts:

@@ -36,7 +36,7 @@ def note_pull(connection: sa.Connection, report: PullReport, *, now: dt.datetime
     for kind, said in report.types.items():
         if said.status == "complete" and said.pages:
             note(connection, emr=report.emr, resource=kind, verb="search", status=200, now=now)
-            if said.patients is not None:
+            if said.wants_patient:
                 set_fact(connection, report.emr, kind, "search-needs", "patient", now=now)
         elif said.http_status is not None:
             note(connection, emr=report.emr, resource=kind, verb="search", status=said.http_status, now=now)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 from urllib.parse import quote
 
-from cm_service.errors import EmrError, EmrRefused, FilterDropped, IncompleteAnswer
+from cm_service.errors import EmrError, EmrRefused, FilterDropped, IncompleteAnswer, PagesShift
 from cm_service.fhir.client import FhirClient
+from cm_service.fhir.instants import earliest
 from cm_service.fhir.searchset import Page
-from cm_service.flow.landing import TypeFile, TypeReport
+from cm_service.flow.landing import Point, TypeFile, TypeReport
+from cm_service.flow.pull.journal import Journal
 from cm_service.flow.pull.roster import Roster
-from cm_service.flow.pull.search import Search
-from cm_service.flow.pull.source import Source
+from cm_service.flow.pull.search import BY_ID, Search, Window, window
+from cm_service.flow.pull.source import Since, Source
 from cm_service.flow.pull.walk import Walk, walk
 from cm_service.flow.wanted import Query
 
@@ -32,6 +35,7 @@ class Run(Protocol):
     client: FhirClient
     source: Source
     post_works: bool
+    journal: Journal | None
 
     async def roster(self) -> Roster: ...
     def landed(self, report: TypeReport, page: Page) -> None: ...
@@ -41,9 +45,10 @@ class TypeReader:
     """`read` raises EmrError where the type as a whole could not be read; what failed for single patients
     stands in the report, and touches only them."""
 
-    def __init__(self, run: Run, report: TypeReport, file: TypeFile) -> None:
-        self._run, self._report, self._file = run, report, file
+    def __init__(self, run: Run, report: TypeReport, file: TypeFile, since: Since) -> None:
+        self._run, self._report, self._file, self._since = run, report, file, since
         self._type, self._way, self._holes = report.type, 0, Counter[str]()
+        self.points: list[Point] = []
 
     async def read(self, ways: Sequence[Sequence[Query]], *, within_patient: bool) -> None:
         if within_patient:
@@ -51,12 +56,19 @@ class TypeReader:
             return
         try:
             await self._ways(ways, "")
-        except EmrRefused as refusal:
-            if refusal.status not in _WANTS_PATIENT or not (await self._run.roster()).ids:
+        except (EmrRefused, PagesShift) as error:
+            narrow = isinstance(error, PagesShift) or error.status in _WANTS_PATIENT
+            if not narrow or not (await self._run.roster()).ids:
                 raise
-            self._report.note(f"asked again patient by patient, because {refusal}")
+            self._report.note(f"asked again patient by patient, because {error}")
+            self._report.wants_patient = isinstance(error, EmrRefused)
             self._way = 0
             await self._patients(ways)
+
+    async def by_id(self, ids: tuple[str, ...]) -> None:
+        """These in any case, whatever else of the type was read."""
+        if ids:
+            await self._query(Query(BY_ID, ids), "")
 
     async def _patients(self, ways: Sequence[Sequence[Query]]) -> None:
         """One after the other: the types go side by side, and the client bounds how many requests run."""
@@ -64,11 +76,13 @@ class TypeReader:
         report.patients = []
         error: EmrError | None = None
         for who in (await self._run.roster()).ids:
+            mark = len(self.points)
             try:
                 await self._ways(ways, who)
             except EmrError as failure:
                 error, in_a_row = failure, in_a_row + 1
-                report.failed = {**report.failed, who: str(failure)}
+                del self.points[mark:]
+                report.failed[who] = str(failure)
                 if _is_everybodys(failure, in_a_row, first=not report.patients):
                     raise
             else:
@@ -80,7 +94,9 @@ class TypeReader:
     async def _ways(self, ways: Sequence[Sequence[Query]], patient: str) -> None:
         """What worked for one patient is asked first for the next."""
         self._holes.clear()
+        mark = len(self.points)
         while True:
+            del self.points[mark:]
             try:
                 for query in ways[self._way] if ways else ():
                     await self._query(query, patient)
@@ -92,7 +108,10 @@ class TypeReader:
                 self._report.note(f"asked again more widely, because {error}")
         if self._holes:
             found = " and ".join(f"{count} {what}" for what, count in sorted(self._holes.items()))
+            del self.points[mark:]
             raise IncompleteAnswer(f"the answers of {self._run.client.host} on {self._type} held {found}")
+        if not all(point.full for point in self.points[mark:]):
+            self._report.changes_of.append(patient)
 
     async def _query(self, query: Query, patient: str) -> None:
         """One list of values in as few requests as the EMR takes: POST keeps a long one out of URLs.
@@ -113,23 +132,60 @@ class TypeReader:
             await self._search(Search(self._type, query.parameter, values, patient), post=False)
 
     async def _search(self, search: Search, *, post: bool) -> None:
-        run = self._run
-        await walk(
-            run.client,
-            run.source,
-            search,
-            window=None,
-            post=post,
-            state=Walk(),
-            land=self._land,
-            keep=lambda _state: None,
+        """What changed since the cursor, where there is one and the answer shows that it was about that;
+        else everything."""
+        source = self._run.source
+        old = source.cursors.get(search.key) if self._since != Since.NONE else None
+        if old is not None and await self._changes(search, old, post=post):
+            return
+        state = await self._walk(search, None, post=post)
+        self._note(search, state.cursor(source.now), full=True)
+
+    async def _changes(self, search: Search, old: dt.datetime, *, post: bool) -> bool:
+        """Read them; False where the EMR will not have it, drops the filter, or finds nothing at all: what
+        the cursor was taken from should have come again, and one EMR answers an unknown parameter so."""
+        source = self._run.source
+        asked = window(earliest(old, source.now) or old, source.overlap, self._since)
+        try:
+            state = await self._walk(search, asked, post=post)
+        except FilterDropped as error:
+            self._report.dropped_filters += 1
+            self._report.note(f"read whole, because {error}")
+            return False
+        except EmrRefused as error:
+            if not _is_about_parameters(error):
+                raise
+            self._report.note(f"read whole, because {error}")
+            return False
+        if state.newest is None:
+            return False
+        self._note(search, state.cursor(source.now), full=False)
+        return True
+
+    async def _walk(self, search: Search, asked: Window | None, *, post: bool) -> Walk:
+        run, journal = self._run, self._run.journal
+        state = journal.state(search, asked) if journal else Walk()
+
+        def keep(state: Walk) -> None:
+            if journal:
+                journal.keep(search, asked, state, end=self._file.size)
+
+        state = await walk(
+            run.client, run.source, search, window=asked, post=post, state=state, land=self._land, keep=keep
         )
+        self._holes += Counter({_HOLLOW: state.hollow, _FAILED: state.failed})
+        return state
+
+    def _note(self, search: Search, cursor: dt.datetime | None, *, full: bool) -> None:
+        if search.parameter == BY_ID:
+            cursor = None
+        point = Point(type=self._type, query=search.query, patient=search.patient, cursor=cursor, full=full)
+        self.points.append(point)
 
     def _land(self, page: Page) -> list[int]:
         report, fresh = self._report, self._file.add(page.resources)
         report.pages += 1
         report.resources += len(fresh)
-        self._holes += Counter({_HOLLOW: page.hollow, _FAILED: page.failed})
         if page.warned:
             report.note("the EMR sent a warning with its answer")
         if page.self_link is None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cm_service.errors import EmrError, EmrRefused, EmrUnreachable, NotFhir
@@ -20,12 +21,15 @@ from cm_service.flow.landing import (
     RosterReport,
     TypeFile,
     TypeReport,
+    digest,
     make_private,
     save_manifest,
 )
 from cm_service.flow.pull import roster
+from cm_service.flow.pull.journal import Journal, plan_in
 from cm_service.flow.pull.reader import TypeReader
 from cm_service.flow.pull.roster import Roster
+from cm_service.flow.pull.search import BY_ID
 from cm_service.flow.pull.source import EVERYTHING, Source
 from cm_service.flow.references import Referred, id_of
 from cm_service.flow.wanted import CODED, REFERENCED, WHOLE, WHOLE_TYPE, Query, queries
@@ -41,23 +45,48 @@ NOBODY = (
 
 
 async def pull(client: FhirClient, source: Source, folder: Path, *, progress: Progress) -> PullReport:
-    """Read all types into `folder`, which must not exist yet; `progress` hears of every page.
+    """Read all types into `folder`, which must not exist yet, or hold a pull of the same plan that did not
+    end; `progress` hears of every page.
 
     Returns a report, complete or not, that also stands in the manifest. Raises EmrUnreachable,
     EmrRefused or another EmrError when nothing at all could be read, Misconfigured before any
     request that must not be made."""
-    make_private(folder)
-    run = _Pull(client, source, folder, progress)
-    for reference in source.named:
-        run.references.add(reference)
-    await run.ask_capability()
-    await run.read(PATIENT, [[WHOLE_TYPE]])
-    others = (name for name in (*WHOLE, *CODED) if name != PATIENT)
-    await _together(run.read(name, queries(name, run.capability, source.concept_map)) for name in others)
-    await _together(run.read_referenced(name, holder) for name, holder in REFERENCED.items())
+    with _journal(client, source, folder) as journal:
+        run = _Pull(client, source, folder, progress, journal)
+        for reference in source.named:
+            run.references.add(reference)
+        await run.ask_capability()
+        await run.read(PATIENT, [[WHOLE_TYPE]])
+        others = (name for name in (*WHOLE, *CODED) if name != PATIENT)
+        await _together(run.read(name, queries(name, run.capability, source.concept_map)) for name in others)
+        await _together(run.read_referenced(name, holder) for name, holder in REFERENCED.items())
     save_manifest(folder, run.report)
     run.fail_if_nothing_was_read()
     return run.report
+
+
+def can_go_on(client: FhirClient, source: Source, folder: Path) -> bool:
+    """Did a pull into this folder ask for the same?"""
+    return source.sealer is not None and plan_in(folder) == _plan(client, source)
+
+
+@contextmanager
+def _journal(client: FhirClient, source: Source, folder: Path) -> Iterator[Journal | None]:
+    if source.sealer is None or not can_go_on(client, source, folder):
+        make_private(folder)
+    if source.sealer is None:
+        yield None
+        return
+    with Journal(folder, source.sealer) as journal:
+        if plan_in(folder) is None:
+            journal.begin(_plan(client, source))
+        yield journal
+
+
+def _plan(client: FhirClient, source: Source) -> str:
+    """Where, and from when on. What is asked for is part of every search's own name."""
+    since = "\n".join(f"{key} {moment}" for key, moment in sorted(source.cursors.items()))
+    return f"{client.base_url} {digest(since.encode()).hex()}"
 
 
 async def _together(jobs: Iterable[Awaitable[None]]) -> None:
@@ -77,11 +106,19 @@ async def _together(jobs: Iterable[Awaitable[None]]) -> None:
 class _Pull:
     """What the types of one pull share."""
 
-    def __init__(self, client: FhirClient, source: Source, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        client: FhirClient,
+        source: Source,
+        folder: Path,
+        progress: Progress,
+        journal: Journal | None,
+    ) -> None:
         self.client, self.source, self.folder, self.progress = client, source, folder, progress
+        self.journal = journal
         self.report = PullReport(emr=source.slug, types={})
         self.references = Referred(client.base_url)
-        self.capability = Capability()
+        self.capability = source.capability or Capability()
         self.post_works = True
         self._patients: dict[str, None] = {}
         self._roster: Roster | None = None
@@ -89,6 +126,8 @@ class _Pull:
 
     async def ask_capability(self) -> None:
         """Without /metadata the pull goes on, carefully; without any connection it is over."""
+        if self.source.capability is not None:
+            return
         try:
             self.capability = await self.client.capability()
         except (EmrRefused, NotFhir, EmrUnreachable) as error:
@@ -113,13 +152,17 @@ class _Pull:
     async def read(self, type_: str, ways: Sequence[Sequence[Query]], *, by_id: bool = False) -> None:
         report = self.report.types[type_] = TypeReport(type=type_)
         reach = EVERYTHING if by_id else self.source.reach.get(type_, EVERYTHING)
-        with TypeFile(self.folder, type_) as file:
+        with self._file(report) as file:
+            reader = TypeReader(self, report, file, reach.since)
             try:
                 if reach.within_patient and not (await self.roster()).ids:
                     report.status, report.reason = "failed", NOBODY
                 else:
-                    await TypeReader(self, report, file).read(ways, within_patient=reach.within_patient)
+                    await reader.read(ways, within_patient=reach.within_patient)
+                    if report.changes_of:
+                        await reader.by_id(self.source.known.get(type_, ()))
                     report.status = "complete"
+                    self.report.points += reader.points
             except EmrError as error:
                 self._settle(report, error)
         self._hold_against_the_token(report)
@@ -128,13 +171,20 @@ class _Pull:
             "type_read", type=type_, status=report.status, pages=report.pages, resources=report.resources
         )
 
+    def _file(self, report: TypeReport) -> TypeFile:
+        """With what an earlier run has landed in it."""
+        type_ = report.type
+        end = self.journal.ends.get(type_, 0) if self.journal else 0
+        file = TypeFile(self.folder, type_, end=end)
+        if self.journal and file.size < end:
+            self.journal.forget(type_)
+        report.resources = len(file.kept)
+        self._collect(type_, file.kept)
+        return file
+
     def landed(self, report: TypeReport, page: Page) -> None:
-        """What others need of this page."""
-        if report.type in REFERENCED.values():
-            for line in page.resources:
-                self.references.collect(line)
-        if report.type == PATIENT:
-            self._patients.update((id_, None) for line in page.resources if (id_ := id_of(line)))
+        """A page is in its file."""
+        self._collect(report.type, page.resources)
         self.progress(report)
 
     def _hold_against_the_token(self, report: TypeReport) -> None:
@@ -143,6 +193,14 @@ class _Pull:
             report.status = "failed"
             report.reason = f"the token does not grant reading all of {report.type}"
             report.patients, report.failed = None, {}
+
+    def _collect(self, type_: str, lines: Iterable[bytes]) -> None:
+        """What other types need of these."""
+        if type_ in REFERENCED.values():
+            for line in lines:
+                self.references.collect(line)
+        if type_ == PATIENT:
+            self._patients.update((id_, None) for line in lines if (id_ := id_of(line)))
 
     def _settle(self, report: TypeReport, error: EmrError) -> None:
         report.status, report.reason = "failed", str(error)
@@ -163,11 +221,17 @@ class _Pull:
 
     async def read_referenced(self, type_: str, holder: str) -> None:
         """Read by id what resources of type `holder` refer to; as complete as those are."""
-        ids = tuple(sorted(self.references.ids.get(type_, ())))
+        holding = self.report.types[holder]
+        ids = set(self.references.ids.get(type_, ()))
+        if holding.changes_of:
+            ids.update(self.source.known.get(type_, ()))
         wide = [] if self.source.reach.get(type_, EVERYTHING).within_patient else [[WHOLE_TYPE]]
-        await self.read(type_, [[Query("_id", ids)], *wide] if ids else [], by_id=True)
-        report, held = self.report.types[type_], self.report.types[holder]
-        if report.status == "complete" and (held.status != "complete" or held.failed):
+        by_id = [Query(BY_ID, tuple(sorted(ids)))]
+        await self.read(type_, [by_id, *wide] if ids else [], by_id=True)
+        report = self.report.types[type_]
+        if holding.failed or holding.changes_of:
+            report.changes_of = [""]  # others may be in use
+        if report.status == "complete" and holding.status != "complete":
             report.status = "failed"
             report.reason = f"{holder} was not read to its end, so not every {type_} in use is known"
 

@@ -11,6 +11,7 @@ from cm_service.fhir.client import search_value
 from cm_service.fhir.searchset import Page
 from cm_service.flow.pull.source import PAGE_SIZE, Since
 
+BY_ID = "_id"
 _SECOND, _DAY = dt.timedelta(seconds=1), dt.timedelta(days=1)
 _BEHIND, _AHEAD = dt.timedelta(hours=12), dt.timedelta(hours=14)  # how far a server's day is from UTC's
 
@@ -26,8 +27,8 @@ class Search(NamedTuple):
     @property
     def query(self) -> str:
         """What is asked for, in short: another list of codes is another query. Names no patient."""
-        if not self.parameter:
-            return ""
+        if self.parameter in ("", BY_ID):
+            return self.parameter
         codes = "\n".join(self.values).encode()
         return f"{self.parameter}:{blake2b(codes, digest_size=8).hexdigest()}"
 

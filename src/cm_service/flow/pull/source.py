@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from cm_service.db.sealed import Sealer
+from cm_service.fhir.capability import Capability
 from cm_service.flow.normalisers.used_codes import ConceptMap
 
 PAGE_SIZE = 200
@@ -33,6 +35,9 @@ class Reach(NamedTuple):
 EVERYTHING = Reach()
 
 
+Key = tuple[str, str, str]  # type, query and patient of a search
+
+
 class Source(msgspec.Struct, frozen=True):
     """The EMR connection as far as a pull needs it.
 
@@ -41,6 +46,11 @@ class Source(msgspec.Struct, frozen=True):
     Group of the panel, `panel` those whom the store knows: where a search needs a patient, these are asked
     about, in this order. `count` is the EMR's parameter for the size of a page; `snapshots`: its pages are
     known to be of one moment. `now` bounds what the EMR says of its own clock.
+
+    `cursors` say from when on a search may ask; one without is read whole. `known` are ids per type that
+    are read by themselves where only changes are asked for: what search does not report of them (that they
+    were deleted) must be seen every night. With a `sealer` a pull that was killed goes on. `capability` is
+    given where /metadata need not be asked for.
     """
 
     slug: str
@@ -54,3 +64,7 @@ class Source(msgspec.Struct, frozen=True):
     snapshots: bool = False
     now: dt.datetime | None = None
     overlap: dt.timedelta = OVERLAP
+    cursors: Mapping[Key, dt.datetime] = {}
+    known: Mapping[str, tuple[str, ...]] = {}
+    sealer: Sealer | None = None
+    capability: Capability | None = None

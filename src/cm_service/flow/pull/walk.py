@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cm_service.errors import IncompleteAnswer
+from cm_service.errors import IncompleteAnswer, PagesShift
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.instants import earliest
 from cm_service.fhir.searchset import Page
@@ -28,7 +28,9 @@ class Walk(msgspec.Struct):
     turn: int = 0
     pages: int = 0
     rows: set[bytes] = msgspec.field(default_factory=set)
+    last_rows: list[bytes] = msgspec.field(default_factory=list)  # of the last page
     hollow: int = 0
+    failed: int = 0  # reports of an error inside a good answer, in any reading
     total: int | None = None
     undated: int = 0
     oldest_new: dt.datetime | None = None
@@ -44,7 +46,9 @@ class Walk(msgspec.Struct):
             self.date = self.date or page.date
         self.pages += 1
         self.hollow += page.hollow
-        self.rows.update(map(digest, page.resources))
+        self.failed += page.failed
+        self.last_rows = list(map(digest, page.resources))
+        self.rows.update(self.last_rows)
         known = [moment for moment in page.updated if moment is not None]
         self.newest = max([*known, *([self.newest] if self.newest else [])], default=None)
         self.some_undated |= len(known) < len(page.updated)
@@ -58,7 +62,7 @@ class Walk(msgspec.Struct):
         self.turn += 1
         self.pages = self.hollow = self.undated = 0
         self.total = self.oldest_new = self.next = None
-        self.rows = set()
+        self.rows, self.last_rows = set(), []
 
     @property
     def lacks(self) -> bool:
@@ -101,9 +105,9 @@ async def walk(
         if state.pages == 0 or state.next is not None:
             await _turn(client, source, search, window=window, post=post, state=state, land=land, keep=keep)
         if not state.lacks and state.settled(source):
-            state.done = True
+            state.done, state.last_rows = True, []
         elif state.turn + 1 == TURNS:
-            raise IncompleteAnswer(_why(client, search, state))
+            raise _unsettled(client, search, state)
         else:
             state.again()
         keep(state)
@@ -130,8 +134,9 @@ async def _turn(
         keep(state)
 
 
-def _why(client: FhirClient, search: Search, state: Walk) -> str:
+def _unsettled(client: FhirClient, search: Search, state: Walk) -> IncompleteAnswer:
     if state.lacks:
         found = len(state.rows)
-        return f"{client.host} counts {state.total} of {search.type}, but its pages held {found}"
-    return f"the pages of {search.type} change faster than they can be read"
+        text = f"{client.host} counts {state.total} of {search.type}, but its pages held {found}"
+        return IncompleteAnswer(text)
+    return PagesShift(f"the pages of {search.type} change faster than they can be read")
