@@ -17,7 +17,6 @@ from cm_service.flow.ladder import Rung, write_settings_of
 from cm_service.flow.rungs.copies import version_of
 from cm_service.flow.rungs.limited import Around
 from cm_service.sandbox.adapting import LOCAL_CLASSES
-from cm_service.sandbox.declared import Personality
 from cm_service.sandbox.personality import adapted, personality_named
 from tests.flow.ladder_world import FORM
 from tests.flow.night_world import (
@@ -78,17 +77,13 @@ class House(Practice):
         lines = "".join(f"{json.dumps(each)}\n" for each in told)
         (self.input / "panel.ndjson").write_text(lines)
 
-    def becomes(self, personality: str | Personality) -> None:
-        """The EMR at this address has learnt something: what it holds stays."""
-        known = personality_named(personality) if isinstance(personality, str) else personality
-        held = [version.resource for kind in known.types for version in self.emr.live(kind)]
-        self.emr, base_url = serve(known)
-        self.emr.clock = lambda: AS_OF
-        self.emr.load([each for each in held if each is not None])
-        self.set(base_url=base_url)
-
     def night(self, days: int = 0, **options: Any) -> Json:
         return self.run(AS_OF + dt.timedelta(days=days), source=self.input, **options)
+
+    @property
+    def emr_row(self) -> Any:
+        with self.database.read() as connection:
+            return connections.get_emr(connection, "clinic")
 
     def accept_all(self) -> None:
         with self.database.write() as connection:
@@ -105,8 +100,8 @@ class House(Practice):
         """The same as the service finds it again, by asking."""
 
         async def ask() -> list[Json] | None:
+            emr = self.emr_row
             with self.database.read() as connection:
-                emr = connections.get_emr(connection, "clinic")
                 known = passport.load(connection, "clinic", passport.profile_of(self.settings, emr))
             around = Around(self.settings.identifier_base, dt.UTC, AS_OF, True, write_settings_of({}))
             async with wiring.fhir_client(self.settings, emr) as client:

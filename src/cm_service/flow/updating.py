@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from cm_service.db import ledger
 from cm_service.errors import EmrError, EmrRefused, WriteConflict
 from cm_service.fhir import rawjson
 from cm_service.fhir.vendor import Precondition
@@ -142,7 +143,8 @@ class Updating:
         kind = self._book.rung(row).type_of(row)
         self._book.count(row)
         if row.reference is None:
-            self._book.fresh.add(type_=kind, id_=result.id, system=row.system, value=row.value)
+            said = {"type_": kind, "id_": result.id, "system": row.system, "value": row.value}
+            self._book.fresh.add(**said, patient=None if row.rung == ledger.NATIVE else row.patient_id)
         place = {"reference": f"{kind}/{result.id}", "version": result.version, "attempts": 0}
         self._book.move(row, state="written", reason=reason, base=None, current=None, **place)
         must_look = change is not None and not self._refuses_stale(row)

@@ -19,6 +19,7 @@ from cm_service.errors import (
     PagingBroken,
     WriteConflict,
 )
+from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
 from cm_service.flow import ours, whose
 from cm_service.flow.ours import Json
@@ -29,13 +30,15 @@ FRESH_SECONDS = 60.0
 
 
 class Fresh(NamedTuple):
-    """A resource that this run created; `at` is on the monotonic clock."""
+    """A resource that this run created; `at` is on the monotonic clock. `patient` is the id of the one
+    whom a search for it is about, None where it is searched by our identifier."""
 
     type: str
     id: str
     system: str
     value: str
     at: float
+    patient: str | None = None
 
 
 class FreshWrites:
@@ -44,8 +47,8 @@ class FreshWrites:
     def __init__(self) -> None:
         self._kept: dict[str, deque[Fresh]] = defaultdict(lambda: deque(maxlen=SIGHTINGS))
 
-    def add(self, *, type_: str, id_: str, system: str, value: str) -> None:
-        self._kept[type_].append(Fresh(type_, id_, system, value, time.monotonic()))
+    def add(self, *, type_: str, id_: str, system: str, value: str, patient: str | None = None) -> None:
+        self._kept[type_].append(Fresh(type_, id_, system, value, time.monotonic(), patient))
 
     def still_fresh(self) -> list[Fresh]:
         since = time.monotonic() - FRESH_SECONDS
@@ -53,12 +56,21 @@ class FreshWrites:
 
 
 async def is_seen(client: FhirClient, fresh: Fresh) -> bool | None:
-    """Does a search by our identifier show it? None where that cannot be asked. Raises EmrUnreachable."""
+    """Does the search by which it would be looked up show it? None where that cannot be asked. Raises
+    EmrUnreachable."""
     try:
+        if fresh.patient is not None:
+            return fresh.id in await _ids_of_patient(client, fresh.type, fresh.patient)
         found = await client.find_by_identifier(fresh.type, fresh.system, fresh.value)
     except (EmrRefused, FilterDropped, NotFhir, PagingBroken):
         return None
     return any(resource.get("id") == fresh.id for resource in found)
+
+
+async def _ids_of_patient(client: FhirClient, type_: str, patient: str) -> set[str]:
+    params, fresh = [("patient", patient)], {"Cache-Control": "no-cache"}
+    pages = client.search(type_, params, headers=fresh)
+    return {str(rawjson.loads(each).get("id")) async for page in pages for each in page.resources}
 
 
 async def read(client: FhirClient, row: Any) -> Json | None:

@@ -56,11 +56,29 @@ class Native:
         try:
             return await self._client.find_by_identifier(row.kind, row.system, row.value)
         except FilterDropped:
+            return await self._of_patient(row)
+        except EmrRefused as refusal:
+            if refusal.status in _NO_SUCH_SEARCH:
+                return await self._of_patient(row)
+            raise
+
+    async def _of_patient(self, row: Any) -> list[Json] | None:
+        """Among all of the patient, where identifiers are not searched (Canvas). What is not among them may
+        have lost its identifier: that none is found says nothing."""
+        found: dict[Any, Json] = {}
+        try:
+            params, fresh = [("patient", row.patient_id)], {"Cache-Control": "no-cache"}
+            async for page in self._client.search(row.kind, params, headers=fresh):
+                for resource in map(rawjson.loads, page.resources):
+                    if ours.has_identifier(resource, row.system, row.value):
+                        found[resource.get("id")] = resource
+        except FilterDropped:
             return None
         except EmrRefused as refusal:
             if refusal.status in _NO_SUCH_SEARCH:
                 return None
             raise
+        return list(found.values()) or None
 
     def is_ours(self, row: Any, resource: Json) -> bool:
         return ours.has_identifier(resource, row.system, row.value)
