@@ -60,13 +60,21 @@ def list_(
         database = wiring.open_database(Settings())
         with database.read() as connection:
             items = [item(row) for row in ledger.listed(connection, emr=emr, state=state)]
-        table = Table("id", "EMR", "patient", "kind", "what", "state", "rung", "reference", "reason")
-        for one in items:
-            row = (one["id"], one["emr"], one["patient"], one["kind"], one["code"], one["state"])
-            table.add_row(*map(str, row), one["rung"], one["reference"] or "-", one["reason"] or "")
-        people.print(table)
+        people.print(_table(items))
         if as_json:
             emit({"items": items})
+
+
+def _table(items: list[dict[str, Any]]) -> Table:
+    """One line each, as wide as the terminal: `--json` holds ids and reasons in full."""
+    table = Table("id", "EMR", "patient", "what", "state", "rung", "reference", "reason")
+    for column in table.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    for one in items:
+        reason = (one["reason"] or "").partition(":")[0].partition(";")[0]
+        row = (str(one["id"]), one["emr"], one["patient"], f"{one['kind']} {one['code']}", one["state"])
+        table.add_row(*row, one["rung"], one["reference"] or "-", reason)
+    return table
 
 
 @app.command()

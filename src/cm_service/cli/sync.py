@@ -107,6 +107,9 @@ def _show(report: dict[str, Any]) -> None:
     figures = [f"{word.replace('_', ' ')} {report[word]}" for word in (*words, *more) if word in report]
     if figures:
         people.print("  " + ", ".join(figures), soft_wrap=True)
+    if report.get("degraded"):
+        places = ", ".join(f"{count} on {rung}" for rung, count in sorted(report["rungs"].items()))
+        people.print(f"  this EMR takes less than CarePlan, Goal and Task: {places}", soft_wrap=True)
 
 
 @app.command()
