@@ -68,13 +68,16 @@ def list_(
 def _table(items: list[dict[str, Any]]) -> Table:
     """One line each, as wide as the terminal: `--json` holds ids and reasons in full."""
     table = Table("id", "EMR", "patient", "what", "state", "rung", "reference", "reason")
-    for column in table.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
     for one in items:
         reason = (one["reason"] or "").partition(":")[0].partition(";")[0]
-        row = (str(one["id"]), one["emr"], one["patient"], f"{one['kind']} {one['code']}", one["state"])
-        table.add_row(*row, one["rung"], one["reference"] or "-", reason)
+        row = (str(one["id"]), one["emr"], _cut(one["patient"]), f"{one['kind']} {one['code']}", one["state"])
+        table.add_row(*row, one["rung"], _cut(one["reference"] or "-"), reason)
     return table
+
+
+def _cut(text: str, longest: int = 24) -> str:
+    """Ids of up to 128 characters push everything else off a terminal."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 @app.command()
