@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
+import shutil
+import tempfile
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +84,25 @@ class Machine:
 
 def open_doors(folder: Path, *, database_url: str = "", **settings: Any) -> Doors:
     """A whole service in `folder`; raises what the service raises."""
+    if not database_url and not folder.joinpath("keys").exists():
+        shutil.copytree(_migrated(), folder, dirs_exist_ok=True)
     app = create_app(Settings(data_dir=folder, database_url=database_url, public_url=BASE, **settings))
     world = Doors(app)
     app.state.doorway = replace(app.state.doorway, clock=lambda: world.now)
     app.state.doorway.keys._clock = lambda: world.now
     world.http = _client(app)
     return world
+
+
+@cache
+def _migrated() -> Path:
+    """A data folder with current schemas, which every other one begins as."""
+    folder = Path(tempfile.mkdtemp(prefix="cm-doors-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    door = create_app(Settings(data_dir=folder, database_url="", public_url=BASE)).state.doorway
+    door.store.engine.dispose()
+    door.database.engine.dispose()
+    return folder
 
 
 def _client(app: FastAPI) -> httpx.Client:

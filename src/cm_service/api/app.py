@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Care management inside the EMR",
         docs_url=None,  # the interactive pages load scripts from a foreign host
         redoc_url=None,
+        redirect_slashes=False,  # an address is exact: no token or body is sent on to another one
     )
     problems.install(app)
     public = (operations, metrics, keys, token_endpoint, cds, launch)

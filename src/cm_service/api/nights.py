@@ -45,6 +45,8 @@ class Nights:
             self._run(self._tools, slug, options, tell)
         except CmError as error:
             log.warning("a night ended early", type=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - its text may hold anything, and a thread would print it
+            log.error("a night failed", type=type(error).__name__)
         finally:
             with self._lock:
                 self._running.pop(slug, None)

@@ -78,12 +78,20 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return answer(422, "the request is not as the OpenAPI document says", advice="stop", errors=places)
 
 
+def status_of(error: Exception) -> int:
+    """The status under which an error leaves; 500 for what is none of ours."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    if isinstance(error, RequestValidationError | BadInput):
+        return 422
+    if isinstance(error, Busy | NotNow):
+        return 409
+    return 404 if isinstance(error, Lost) else 503 if isinstance(error, CmError) else 500
+
+
 async def _own(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CmError)
-    status = 404 if isinstance(error, Lost) else 422 if isinstance(error, BadInput) else 503
-    if isinstance(error, Busy | NotNow):
-        status = 409
-    return answer(status, str(error), advice=error.advice.value)
+    return answer(status_of(error), str(error), advice=error.advice.value)
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:

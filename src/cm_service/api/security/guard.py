@@ -10,17 +10,17 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from cm_service.api import problems
 from cm_service.api.doorway import Doorway, doorway
 from cm_service.api.security.gate import Principal
 from cm_service.api.security.repeats import repeated
 from cm_service.db import doors
 from cm_service.db.doors import Access
-from cm_service.errors import CmError, Lost, NotNow
+from cm_service.errors import Lost
 
 JSON_TYPES = ("application/json", "application/fhir+json")
 # HL7 v3 PurposeOfUse; what is not said is care management, which is what this service is for.
@@ -66,10 +66,11 @@ class GuardedRoute(APIRoute):
             outcome = 500
             try:
                 _admit(request, need)
-                response = await repeated(request, original)
+                # What only reads may simply be asked again, and its answer is kept nowhere.
+                response = await (original(request) if need.right in "rs" else repeated(request, original))
                 outcome = response.status_code
-            except (HTTPException, RequestValidationError, CmError) as refusal:
-                outcome = _status(refusal)
+            except Exception as refusal:
+                outcome = problems.status_of(refusal)
                 raise
             finally:
                 await self._audit(request, outcome)
@@ -118,12 +119,6 @@ def _purpose(request: Request) -> str:
     return request.headers.get("x-purpose-of-use", USUAL_PURPOSE).upper()
 
 
-def _status(refusal: Exception) -> int:
-    if isinstance(refusal, HTTPException):
-        return refusal.status_code
-    return 404 if isinstance(refusal, Lost) else 409 if isinstance(refusal, NotNow) else 422
-
-
 def _entries(request: Request, door: Doorway, action: str, outcome: int) -> Iterable[Access]:
     """One line per patient that was shown; one without a patient where nobody was."""
     path = request.path_params
@@ -133,8 +128,8 @@ def _entries(request: Request, door: Doorway, action: str, outcome: int) -> Iter
         yield Access(
             at=door.clock(),
             who=principal(request).client_id,
-            emr=emr and emr[:255],
-            patient_id=patient and patient[:255],
+            emr=emr if emr and emr.isprintable() and len(emr) < 256 else None,
+            patient_id=patient if patient and patient.isprintable() and len(patient) < 256 else None,
             action=action,
             purpose=purpose,
             outcome=outcome,

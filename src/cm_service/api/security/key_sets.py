@@ -15,7 +15,8 @@ from cm_service.errors import BadInput
 
 ALGORITHMS = ("RS384", "ES384")
 MOST_KEYS = 100
-LEAST_RSA_BITS = 2048
+LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192  # a longer one makes each signature cost seconds
+_KTY = {"RS384": "RSA", "ES384": "EC"}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 PublicKey = RSAKey | ECKey
 
@@ -41,7 +42,7 @@ def require_usable(keys: list[dict[str, Any]]) -> None:
 
 def fitting_key(keys: list[dict[str, Any]], *, kid: str, algorithm: str) -> PublicKey | None:
     """The one key with this kid and of the type that the algorithm needs; None for none, and for two."""
-    found = [key for key in keys if key.get("kid") == kid]
+    found = [key for key in keys if key.get("kid") == kid and key.get("kty") == _KTY[algorithm]]
     return _usable(found[0], algorithm) if len(found) == 1 else None
 
 
@@ -51,9 +52,9 @@ def _usable(key: dict[str, Any], algorithm: str) -> PublicKey | None:
         return None
     if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
         return None
-    if "verify" not in key.get("key_ops", ["verify"]):
-        return None
     try:
+        if "verify" not in key.get("key_ops", ["verify"]):
+            return None
         return _rsa(key) if algorithm == "RS384" else _ec(key)
     except (JoseError, ValueError, TypeError, KeyError):
         return None
@@ -64,7 +65,8 @@ def _rsa(key: dict[str, Any]) -> RSAKey | None:
         return None
     read = RSAKey.import_key(key)
     numbers = read.public_key.public_numbers()
-    strong = read.public_key.key_size >= LEAST_RSA_BITS and numbers.e >= 65537 and numbers.e % 2 == 1
+    strong = LEAST_RSA_BITS <= read.public_key.key_size <= MOST_RSA_BITS
+    strong = strong and 65537 <= numbers.e < 2**32 and numbers.e % 2 == 1
     return read if strong else None
 
 

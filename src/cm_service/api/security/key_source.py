@@ -19,6 +19,8 @@ from cm_service.errors import CmError
 
 USUAL_AGE, LONGEST_AGE = dt.timedelta(minutes=5), dt.timedelta(hours=24)
 LOOK_AGAIN_AFTER = dt.timedelta(seconds=30)
+# After a failure nobody is asked again for this long: a server that hangs must not hold every call.
+TRY_AGAIN_AFTER = dt.timedelta(seconds=5)
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})\"?(?:$|[,\s])", re.IGNORECASE)
 _NEVER_KEEP = re.compile(r"(?:^|[,\s])(?:no-store|no-cache)(?:$|[,\s=])", re.IGNORECASE)
 
@@ -59,6 +61,7 @@ class KeySource:
         self._fetch, self._clock = fetch, clock
         self._kept: dict[str, _Kept] = {}
         self._looked: dict[str, dt.datetime] = {}
+        self._failed: dict[str, dt.datetime] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def key(self, party: Registered, header: Header) -> PublicKey | None:
@@ -84,16 +87,27 @@ class KeySource:
             fresh = kept is not None and self._clock() < kept.until
             if kept is not None and fresh and not (again and self._may_look_again(url)):
                 return kept.keys
-            self._looked[url] = self._clock()
             try:
-                fetched = await self._fetch(url)
+                return await self._fetched(url)
             except KeysUnavailable:
                 if kept is not None and fresh:
                     return kept.keys
                 raise
+
+    async def _fetched(self, url: str) -> list[dict[str, Any]]:
+        failed = self._failed.get(url)
+        if failed is not None and self._clock() < failed + TRY_AGAIN_AFTER:
+            raise KeysUnavailable("the key set of this party could not be fetched just now")
+        self._looked[url] = self._clock()
+        try:
+            fetched = await self._fetch(url)
             keys = _checked(fetched.body)
-            self._kept[url] = _Kept(keys, self._clock() + _age(fetched.cache_control))
-            return keys
+        except KeysUnavailable:
+            self._failed[url] = self._clock()
+            raise
+        self._failed.pop(url, None)
+        self._kept[url] = _Kept(keys, self._clock() + _age(fetched.cache_control))
+        return keys
 
     def _may_look_again(self, url: str) -> bool:
         looked = self._looked.get(url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 from joserfc import jws
@@ -17,7 +17,7 @@ from joserfc.errors import JoseError
 from cm_service.api.security.key_sets import ALGORITHMS, PublicKey
 from cm_service.errors import CmError
 
-LONGEST_TOKEN = 8192  # characters
+LONGEST_TOKEN, LONGEST_NAME = 8192, 512  # characters
 LONGEST_LIFE = dt.timedelta(minutes=5)
 SKEW = dt.timedelta(seconds=60)
 # Names of people's own making (x5t of Azure's libraries) are ignored; these change what a token means.
@@ -50,7 +50,7 @@ async def checked(token: str, *, key_of: KeyOf, audiences: Collection[str], now:
     Whether its jti was used before is for the caller to ask, last. Raises NotTrusted."""
     header, claims = _parts(token)
     issuer = claims.get("iss")
-    if not isinstance(issuer, str) or not issuer:
+    if not _is_name(issuer):
         raise NotTrusted("the token has no issuer")
     key = await key_of(issuer, header)
     if key is None:
@@ -114,9 +114,14 @@ def _alive(issuer: str, claims: dict[str, Any], now: dt.datetime) -> Claims:
         if begins is not None and begins > now + SKEW:
             raise NotTrusted(f"the token's {name} is in the future")
     jti, subject = claims.get("jti"), claims.get("sub")
-    if not isinstance(jti, str) or not jti or len(jti) > 512:
+    if not _is_name(jti):
         raise NotTrusted("the token has no jti")
     return Claims(issuer, subject if isinstance(subject, str) else None, jti, expires + SKEW)
+
+
+def _is_name(value: Any) -> TypeGuard[str]:
+    """A text that a store can look up: no NUL, no half of a surrogate pair, no book."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
 
 
 def _moment(claims: dict[str, Any], name: str) -> dt.datetime | None:

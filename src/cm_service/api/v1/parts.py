@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -60,8 +59,9 @@ def at_desk(
             require_patient(connection, slug, patient)
         base = door.identifier_base
         desk = Desk(connection, emr, patient, base=base, by=principal(request).client_id, now=door.clock())
-        if if_match is not None and desk.case.enrolment is not None:
-            require_match(if_match, tag(desk.case.enrolment.version))
+        if if_match is not None:
+            enrolment = desk.case.enrolment
+            require_match(if_match, tag(enrolment.version) if enrolment is not None else None)
         yield desk
 
 
@@ -69,10 +69,11 @@ def tag(version: object) -> str:
     return f'"{version}"'
 
 
-def require_match(if_match: str | None, current: str) -> None:
-    """RFC 9110: the caller saw another version than there is now. Raises HTTPException 412."""
+def require_match(if_match: str | None, current: str | None) -> None:
+    """RFC 9110: the caller saw another version than there is now; None for nothing at all. Raises
+    HTTPException 412."""
     asked = [word.strip() for word in (if_match or "*").split(",")]
-    if "*" not in asked and current not in asked:
+    if (if_match is not None and current is None) or ("*" not in asked and current not in asked):
         raise HTTPException(412, "it was changed since you read it: read it again")
 
 
@@ -97,7 +98,3 @@ def enrolment_out(connection: sa.Connection, row: Any) -> schemas.EnrolmentOut:
 def task_out(row: Any) -> schemas.TaskOut | None:
     task = project_task(row)
     return schemas.TaskOut.model_validate(task) if task else None
-
-
-def utc(moment: dt.datetime | None) -> dt.datetime | None:
-    return moment.astimezone(dt.UTC) if moment else None
