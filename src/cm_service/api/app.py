@@ -10,6 +10,7 @@ from cm_service.api.cds import routes as cds
 from cm_service.api.doorway import Doorway
 from cm_service.api.launch import routes as launch
 from cm_service.api.nights import Nights
+from cm_service.api.pages import routes as pages
 from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
 from cm_service.api.security.jwks_http import JwksHttp
@@ -32,6 +33,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     public = (operations, metrics, keys, token_endpoint, cds, launch)
     for each in (*public, emrs, patients, care, worklist, syncs, ledger, evaluate, fhir):
         app.include_router(each.router)
+    app.include_router(pages.static)
+    app.include_router(pages.router)
     if settings is not None:
         app.state.doorway = _doorway(settings)
         app.add_middleware(

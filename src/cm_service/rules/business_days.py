@@ -31,3 +31,11 @@ def business_days_after(day: dt.date, count: int) -> dt.date:
 def end_of_day(day: dt.date, zone: dt.tzinfo) -> str:
     """23:59:59 local of `day` as an RFC 3339 instant with the offset of that very day."""
     return dt.datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=zone).isoformat()
+
+
+def business_days_until(day: dt.date, last: dt.date) -> int:
+    """Business days after `day` up to and with `last`; below zero where `last` has gone by."""
+    if last < day:
+        return -business_days_until(last, day)
+    span = (last - day).days
+    return sum(is_business_day(day + _ONE_DAY * n) for n in range(1, span + 1))

@@ -26,6 +26,7 @@ from cm_service.api.security.scopes import Grant
 from cm_service.db import doors
 
 PREFIX = "/v1"
+LONGEST_FORM = 200_000  # bytes that a page may send
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -66,6 +67,8 @@ class Gate:
         send = _with_request_id(send, request_id)
         if scope["path"] == PREFIX or scope["path"].startswith(f"{PREFIX}/"):
             await self._guarded(scope, receive, send)
+        elif scope["path"].startswith("/app/"):
+            await self.app(scope, _bounded(receive, LONGEST_FORM), send)
         else:
             await self.app(scope, receive, send)
 
