@@ -62,7 +62,7 @@ def story(tmp_path: Path) -> Story:
 
 def private_words(said: Said) -> list[str]:
     """Without how long it took, which may look like a result on a slow machine."""
-    words = re.sub(r"seconds [\d.]+", "seconds", said.stderr)
+    words = re.sub(r"seconds\s+[\d.]+", "seconds", said.stderr)
     return [word for word in PRIVATE if word in words]
 
 
