@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
 
-from cm_service.api.cds.services import PATIENT, Service, Template
+from cm_service.api.cds.services import ENCOUNTER, PATIENT, Service, Template
 from cm_service.errors import EmrError
 
 Json = dict[str, Any]
@@ -26,9 +26,9 @@ class Chart(NamedTuple):
     unread: frozenset[str]
 
 
-async def gather(service: Service, sent: Json, patient_id: str, *, read: Read | None) -> Chart:
+async def gather(service: Service, sent: Json, context: Json, *, read: Read | None) -> Chart:
     """Everything of the templates that can be had. Raises HTTPException: 400 for another patient's
-    rows, 412 when not even the patient can be had."""
+    rows or another encounter, 412 when not even the patient can be had."""
     resources: list[Json] = []
     unread: set[str] = set()
     for key, template in service.prefetch.items():
@@ -40,7 +40,9 @@ async def gather(service: Service, sent: Json, patient_id: str, *, read: Read | 
         if found is None:
             unread.add(template.type)
         for resource in found or ():
-            _require_same_patient(resource, patient_id)
+            _require_same_patient(resource, context["patientId"])
+            if key == ENCOUNTER and resource.get("id") != context.get("encounterId"):
+                raise HTTPException(400, "the prefetch is about another encounter than the context")
             resources.append(resource)
     return Chart(resources, frozenset(unread))
 

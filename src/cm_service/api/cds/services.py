@@ -17,7 +17,7 @@ class Template(NamedTuple):
     query: str
 
 
-PATIENT = "patient"
+PATIENT, ENCOUNTER = "patient", "encounter"
 _CHART = {
     PATIENT: Template("Patient", "Patient/{{context.patientId}}"),
     "conditions": Template("Condition", f"Condition?{_PATIENT}"),
@@ -49,7 +49,7 @@ SERVICES = {
             "encounter-discharge",
             "Transitional care",
             "The clock of transitional care that starts with this discharge",
-            {**_CHART, "encounter": Template("Encounter", "Encounter/{{context.encounterId}}")},
+            {**_CHART, ENCOUNTER: Template("Encounter", "Encounter/{{context.encounterId}}")},
         ),
         Service(
             "cm-appointment-book",

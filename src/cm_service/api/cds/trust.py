@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple
 
 from fastapi import Request
@@ -24,8 +25,9 @@ class Keys(NamedTuple):
     jwks_url: str | None
 
 
-async def calling_emr(request: Request, *, path: str) -> Any:
-    """The row of the EMR that signed this call. Raises HTTPException 401, for whatever reason alike."""
+async def calling_emr(request: Request, *, path: str, seconds: float) -> Any:
+    """The row of the EMR that signed this call. Raises HTTPException 401, for whatever reason alike,
+    also where the EMR's keys do not come within these seconds."""
     door = doorway(request)
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token:
@@ -41,9 +43,12 @@ async def calling_emr(request: Request, *, path: str) -> Any:
 
     try:
         address = f"{door.public_url}{path}"
-        claims = await signed.checked(token, key_of=key_of, audiences=(address,), now=door.clock())
+        async with asyncio.timeout(seconds):
+            claims = await signed.checked(token, key_of=key_of, audiences=(address,), now=door.clock())
         if not await run_in_threadpool(door.use_once, claims):
             raise NotTrusted("this token was used before")
+    except TimeoutError as error:
+        raise _refused("the EMR's key set did not come in time") from error
     except CmError as error:
         raise _refused(str(error)) from error
     return found[claims.issuer]

@@ -82,6 +82,12 @@ class KeySource:
         return await self._keys(url, again=again)
 
     async def _keys(self, url: str, *, again: bool = False) -> list[dict[str, Any]]:
+        """Whoever asks may be in a hurry; the look itself goes on, so that the next one finds a set."""
+        looking = asyncio.ensure_future(self._found(url, again))
+        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(looking)
+
+    async def _found(self, url: str, again: bool) -> list[dict[str, Any]]:
         async with self._locks.setdefault(url, asyncio.Lock()):
             kept = self._kept.get(url)
             fresh = kept is not None and self._clock() < kept.until
