@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench faults edits kills openapi foreign-emr token-server lock clean
+.PHONY: demo test lint bench faults edits kills openapi foreign-emr token-server bulk-client lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -49,6 +49,12 @@ foreign-emr: $(VENV)/.installed
 # The token server that the tests run against (Node 20): 3 MB, once.
 token-server:
 	cd tests/real/oidc && npm ci --ignore-scripts --no-audit --no-fund
+
+# The Bulk Data client that exports from our sandbox in the tests: 90 MB of Python, once.
+bulk-client:
+	$(PYTHON) -m venv tests/real/bulk_client/.venv
+	tests/real/bulk_client/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r tests/real/bulk_client/requirements.txt
 
 # Made anew by a maintainer when pyproject.toml changes; needs `uv` on the PATH. The second file is the
 # image's: the same versions without the tools of development.

@@ -9,6 +9,7 @@ from typing import Any
 
 from cm_service.sandbox.answers import Refusal
 from cm_service.sandbox.declared import Declared, Meta, Personality, numbered
+from cm_service.sandbox.exports import Exports
 from cm_service.sandbox.meter import Meter
 from cm_service.sandbox.paging import Pages
 from cm_service.sandbox.search import Pairs
@@ -27,6 +28,7 @@ class Emr:
     personality: Personality
     pages: Pages
     meter: Meter
+    exports: Exports
 
     def declared(self, type_: str) -> Declared:
         """Raises Refusal 404 for a type that this server does not have."""
@@ -65,6 +67,8 @@ class Call:
     id: str = ""
     version: str = ""
     operation: str = ""
+    name: str = ""
+    path: tuple[str, ...] = ()
     query: Pairs = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     resource: Resource = field(default_factory=dict)

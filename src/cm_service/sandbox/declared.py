@@ -90,6 +90,27 @@ class Paging:
     reuse_seconds: int = 0
 
 
+@dataclass(frozen=True)
+class Bulk:
+    """How `$export` works where there is one. `levels`: system, patient, group.
+
+    `since`: `_since` is used, else ignored; `since_hides`: of a patient whose Patient did not change it shows
+    nothing. `most_jobs` at a time, one more is refused with `refusal` (200 says "duplicate"). `waits`
+    polls are answered "not yet", each with `retry_after`. `most_lines` in one file.
+    """
+
+    levels: frozenset[str] = frozenset({"system", "patient", "group"})
+    since: bool = True
+    since_hides: bool = False
+    type_filter: bool = True
+    deleted: bool = True
+    most_jobs: int | None = None
+    refusal: int = 429
+    waits: int = 1
+    retry_after: str = "1"
+    most_lines: int = 1000
+
+
 Rule = Callable[["Emr", "Call"], Resource]  # the resource to store; raises Refusal
 SearchRule = Callable[[Mapping[str, list[str]]], None]  # parameter -> values; raises Refusal
 Operation = Callable[["Emr", "Call"], "Answer"]
@@ -163,6 +184,7 @@ class Personality:
     keeps_version: bool = False
     hollow_status: int = 405
     manners: Manners = field(default_factory=Manners)
+    bulk: Bulk | None = None
     longest_id: int = 64
     id_of: Callable[[str], str] = str
     calls_a_minute: int | None = None

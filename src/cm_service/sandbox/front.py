@@ -13,6 +13,7 @@ from cm_service.sandbox.bundles import process
 from cm_service.sandbox.calls import Call, Emr
 from cm_service.sandbox.declared import Personality
 from cm_service.sandbox.exchange import BASE_PATH, Handler, Incoming, Outgoing
+from cm_service.sandbox.exports import Exports
 from cm_service.sandbox.meter import Meter
 from cm_service.sandbox.paging import Pages
 from cm_service.sandbox.routes import dispatch
@@ -20,14 +21,15 @@ from cm_service.sandbox.store import Store
 from cm_service.sandbox.wire import JSON_TYPE, Resource, decode, http_date
 
 _JSON = frozenset({JSON_TYPE, "application/json"})
+_NDJSON = frozenset({"application/fhir+ndjson", "application/ndjson"})  # files of an export
 _PATCH_TYPE = "application/json-patch+json"
 _FORM = "application/x-www-form-urlencoded"
 
 
 def front_door(store: Store, personality: Personality) -> Handler:
-    """A handler over `store`. It keeps nothing else but searches that are being paged and a meter."""
+    """A handler over `store`. It keeps nothing else but searches being paged, exports and a meter."""
     pages = Pages(store, personality.paging)
-    emr = Emr(store, personality, pages, Meter(store, personality.calls_a_minute))
+    emr = Emr(store, personality, pages, Meter(store, personality.calls_a_minute), Exports())
 
     async def handle(incoming: Incoming) -> Outgoing:
         return respond(emr, incoming)
@@ -55,9 +57,10 @@ def respond(emr: Emr, incoming: Incoming) -> Outgoing:
         answer = _answer(emr, incoming)
     except Refusal as refusal:
         answer = refusal.answer
-    headers = {"Date": http_date(emr.store.clock()), **answer.headers}
+    headers = {"Date": http_date(emr.store.clock())}
     if answer.body:
         headers["Content-Type"] = f"{JSON_TYPE}; charset=utf-8"
+    headers |= answer.headers
     return Outgoing(answer.status, headers, answer.body, shows=answer.shows)
 
 
@@ -89,7 +92,7 @@ def _content_type(incoming: Incoming) -> str:
 def _check_accept(accept: str, wanted: str) -> None:
     """JSON only; a `_format` parameter goes before the header, as FHIR says."""
     asked = {_media_type(part) for part in (wanted or accept).split(",") if part.strip()}
-    if asked and not asked & (_JSON | {"json", "*/*", "application/*"}):
+    if asked and not asked & (_JSON | _NDJSON | {"json", "*/*", "application/*"}):
         raise Refusal(406, "not-supported", f"this server speaks {JSON_TYPE} only")
 
 

@@ -57,6 +57,7 @@ _ENCOUNTER = _ref("encounter")
 _EFFECTIVE = ("effectiveDateTime", "effectivePeriod", "effectiveInstant")
 
 _BY_TYPE: dict[str, tuple[SearchParameter, ...]] = {
+    "Group": (_IDENTIFIER, _token("type"), _token("actual"), _ref("member", "member.entity")),
     "Patient": (
         _IDENTIFIER,
         _token("active"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from cm_service.sandbox import reads, writes
+from cm_service.sandbox import bulk, reads, writes
 from cm_service.sandbox.answers import Answer, Refusal
 from cm_service.sandbox.calls import Call, Emr
 from cm_service.sandbox.checks import ID
@@ -18,6 +18,7 @@ _PLACES = {
     "id": ID,
     "version": re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII),
     "operation": re.compile(r"\$[a-z-]+", re.ASCII),
+    "name": re.compile(r"[A-Za-z0-9.-]+", re.ASCII),
 }
 
 Handler = Callable[[Emr, Call], Answer]
@@ -52,6 +53,10 @@ ROUTES = (
     Route("GET", ("type", "id", "_history"), Interaction.HISTORY, reads.history),
     Route("GET", ("type", "id", "_history", "version"), Interaction.VREAD, reads.vread),
     Route("POST", ("type", "operation"), None, _operate),
+    *(Route(method, shape, None, bulk.kick_off) for method in ("GET", "POST") for shape in bulk.SHAPES),
+    Route("GET", ("bulk-status", "id"), None, bulk.status),
+    Route("DELETE", ("bulk-status", "id"), None, bulk.delete),
+    Route("GET", ("bulk-file", "id", "name"), None, bulk.file),
 )
 
 _BY_LENGTH = {
@@ -72,6 +77,8 @@ def dispatch(emr: Emr, call: Call, *, method: str, path: tuple[str, ...]) -> Ans
         id=places.get("id", ""),
         version=places.get("version", ""),
         operation=places.get("operation", "").removeprefix("$"),
+        name=places.get("name", ""),
+        path=path,
     )
     allowed = [r for r in routes if r.interaction is None or emr.declared(call.type).allows(r.interaction)]
     for route in allowed:

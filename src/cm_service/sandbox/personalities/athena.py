@@ -6,6 +6,7 @@
   public (403): here it takes a MeasureReport, or Parameters or a Bundle with some, of a known patient.
 - A patient, `_id` or encounter is required; `_lastUpdated` has the precision of a date [4b]; no clinical
   type is searched by identifier [ATHENA-CS].
+- Exports of a Group only, two jobs for a client and practice [4b].
 - Pages by `cursor`. No conditional create is declared (chosen: ignored); how it treats If-Match and what a
   create answers is not known (chosen: no version, an empty 201 with an absolute Location).
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 from cm_service.sandbox import house_rules as house
 from cm_service.sandbox.care_gaps import submit_care_gaps
-from cm_service.sandbox.declared import Declared, Guard, Location, Meta, Paging, Personality
+from cm_service.sandbox.declared import Bulk, Declared, Guard, Location, Meta, Paging, Personality
 from cm_service.sandbox.parameters import EVERY, QUESTIONNAIRE, SearchParameter
 from cm_service.sandbox.personalities.parts import CREATE, PATIENT_OR_ID, clinical, declare, frozen, registers
 
@@ -69,6 +70,7 @@ _TYPES: dict[str, Declared] = {
 ATHENA = Personality(
     name="athena",
     types=frozen(_TYPES),
+    bulk=Bulk(levels=frozenset({"group"}), type_filter=False, deleted=False, most_jobs=2),
     paging=Paging(parameter="cursor", of_type=True),
     guard=Guard.NONE,
     gone_status=404,

@@ -7,6 +7,7 @@
 - Searches need a patient (or an id), pages are numbered by `page`; no `_lastUpdated` [4b]. Observation
   declares `_since`, of which no source says what it does: here it filters nothing, so that nobody believes
   a declaration alone. Only Observation and people are searched by identifier [ECW-CS].
+- Exports of a Group only, one job at a time; a second kick-off is a 200 that says "duplicate" (row 48).
 - How it treats preconditions and what a create answers is not known (chosen: none, an empty 201 with a
   relative Location; If-None-Exist is ignored).
 """
@@ -14,7 +15,7 @@
 from __future__ import annotations
 
 from cm_service.sandbox import house_rules as house
-from cm_service.sandbox.declared import Declared, Guard, Location, Meta, Paging, Personality
+from cm_service.sandbox.declared import Bulk, Declared, Guard, Location, Meta, Paging, Personality
 from cm_service.sandbox.parameters import QUESTIONNAIRE, Kind, SearchParameter
 from cm_service.sandbox.personalities.parts import CREATE, clinical, frozen, registers
 
@@ -60,6 +61,9 @@ _TYPES: dict[str, Declared] = {
 ECW = Personality(
     name="ecw",
     types=frozen(_TYPES),
+    bulk=Bulk(
+        levels=frozenset({"group"}), since=False, type_filter=False, deleted=False, most_jobs=1, refusal=200
+    ),
     max_count=100,
     paging=Paging(parameter="page", of_type=True, snapshot=False, numbered=True),
     guard=Guard.NONE,

@@ -15,6 +15,7 @@
 - A patient is required in searches; the categories procedure, therapy and activity give an error; there is
   no `_lastUpdated` and no `meta` in what is read; ids have 88 characters [4b]. Unknown parameters are
   ignored (chosen). Identifiers are stripped and little is echoed [4c].
+- Exports of a Group only, one at a time for a client, and no `_since` (chosen: it is ignored) [4b].
 - Encounter.class is a number of the house, since codes are local where they can be (row 62; chosen here).
 """
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 from cm_service.sandbox import house_rules as house
 from cm_service.sandbox.adapting import long_id, with_local_classes, with_long_ids
 from cm_service.sandbox.calls import Call, Emr
-from cm_service.sandbox.declared import Declared, Guard, Location, Meta, Personality, Unknown
+from cm_service.sandbox.declared import Bulk, Declared, Guard, Location, Meta, Personality, Unknown
 from cm_service.sandbox.personalities.parts import CREATE, UPDATE, clinical, declare, frozen, registers
 from cm_service.sandbox.wire import Resource
 
@@ -120,6 +121,7 @@ _TYPES: dict[str, Declared] = {
 EPIC = Personality(
     name="epic",
     types=frozen(_TYPES),
+    bulk=Bulk(levels=frozenset({"group"}), since=False, deleted=False, most_jobs=1),
     unknown=Unknown.IGNORED,
     guard=Guard.NONE,
     gone_status=404,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from cm_service.sandbox.declared import Declared, Interaction, Personality
+from cm_service.sandbox.declared import Bulk, Declared, Interaction, Personality
 from cm_service.sandbox.parameters import PARAMETERS
 
 
@@ -20,5 +20,6 @@ def _everything(kind: str) -> Declared:
 GENEROUS = Personality(
     name="generous",
     types=MappingProxyType({kind: _everything(kind) for kind in sorted(PARAMETERS)}),
+    bulk=Bulk(),
     system=frozenset({"transaction", "batch"}),
 )

@@ -11,6 +11,7 @@ What is marked [FOREIGN] was seen on a server that nobody here wrote: the same t
 - Parallel conditional creates can make two (issues 3141, 4597): here only a stale index does that.
 - The result of a search is used again for 60 seconds unless `Cache-Control: no-cache` is sent; some
   servers stop at 10,000 results without a next link (issue 3599); links of pages expire (issue 7220).
+- A Group's export since a moment shows nothing of patients whose Patient did not change (issue 4387).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import hashlib
 from dataclasses import replace
 from types import MappingProxyType
 
-from cm_service.sandbox.declared import PATCH, Declared, Interaction, Paging, Unknown
+from cm_service.sandbox.declared import PATCH, Bulk, Declared, Interaction, Paging, Unknown
 from cm_service.sandbox.house_rules import no_new_numbers
 from cm_service.sandbox.manners import Manners
 from cm_service.sandbox.parameters import PARAMETERS
@@ -51,6 +52,7 @@ HAPI = replace(
     GENEROUS,
     name="hapi",
     types=frozen({kind: _everything(kind) for kind in PARAMETERS}),
+    bulk=Bulk(since_hides=True, deleted=False),
     default_count=20,
     paging=Paging(parameter="_getpages", stops_at=10_000, reuse_seconds=60),
     unknown=Unknown.REFUSED,

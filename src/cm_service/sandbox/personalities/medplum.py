@@ -6,6 +6,7 @@ read November 2026].
 - Versions are named by UUIDs and not counted (chosen, as its store makes them): nobody may order by them.
 - Two identical conditional creates in one transaction both succeed (PR 6102): not imitated, the sandbox
   refuses such a Bundle.
+- Exports do not tell of what was deleted (issue 10479).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
-from cm_service.sandbox.declared import PATCH, Declared, Interaction, Unknown
+from cm_service.sandbox.declared import PATCH, Bulk, Declared, Interaction, Unknown
 from cm_service.sandbox.parameters import PARAMETERS
 from cm_service.sandbox.personalities.generous import GENEROUS
 from cm_service.sandbox.personalities.parts import frozen
@@ -39,6 +40,7 @@ MEDPLUM = replace(
     GENEROUS,
     name="medplum",
     types=frozen({kind: _everything(kind) for kind in PARAMETERS}),
+    bulk=Bulk(deleted=False),
     default_count=20,
     unknown=Unknown.MATCHES_NOTHING,
     version_name=_version_name,

@@ -15,12 +15,13 @@
 - `_lastUpdated` works for some types, never with `date` on Observation; CarePlan's `date` needs ge and le;
   without a supported parameter a search is a 400; Observation pages hold 50, at most 200, and the same id
   may come again on the next page (here the last one does) [4b, CERNER].
+- Exports of a Group only, one job for a client, else a 429 [4b].
 """
 
 from __future__ import annotations
 
 from cm_service.sandbox import house_rules as house
-from cm_service.sandbox.declared import PATCH, Declared, Location, Paging, Personality
+from cm_service.sandbox.declared import PATCH, Bulk, Declared, Location, Paging, Personality
 from cm_service.sandbox.parameters import DOCUMENT_PERIOD, RECEIVED, RECIPIENT
 from cm_service.sandbox.personalities.parts import CREATE, UPDATE, clinical, declare, frozen, registers
 from cm_service.sandbox.versions import Version
@@ -117,6 +118,7 @@ _TYPES: dict[str, Declared] = {
 ORACLE = Personality(
     name="oracle",
     types=frozen(_TYPES),
+    bulk=Bulk(levels=frozenset({"group"}), deleted=False, most_jobs=1),
     max_count=200,
     paging=Paging(parameter="pageContext", of_type=True, repeats=1),
     conflict_status=409,
