@@ -109,6 +109,11 @@ def test_two_nights_and_what_is_told_of_them(story: Story) -> None:
     status = story.run("sync", "status", "--json")
     assert [run["status"] for run in status.answer["items"]] == ["complete"] * 3
     assert status.answer["items"][0]["types"]["Patient"]["status"] == "complete"
+    (standing,) = status.answer["standing"]
+    assert standing.keys() == {"emr", "state", "last_complete", "sample", "types"}
+    assert standing["types"]["Patient"].keys() == {"oldest", "newest", "whole", "patients"}
+    run = str(status.answer["items"][0]["id"])
+    assert story.run("sync", "approve-deletions", run, "--json").exit == 2, "nothing was held back"
     items = story.run("ledger", "list", "--emr", "clinic", "--state", "written", "--json").answer["items"]
     assert len(items) == dry.answer["intents"]
     assert items[0].keys() >= {"id", "emr", "patient", "kind", "state", "rung", "reference", "reason"}

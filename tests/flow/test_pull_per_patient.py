@@ -20,7 +20,7 @@ from cm_service.sandbox.personality import adapted, personality_named
 from cm_service.settings import Settings
 from tests.flow.bad_network import Fault, Network, Reply, answers, bad_network
 from tests.flow.night_world import AS_OF, BASE, Json, a1c, diabetes, patient
-from tests.flow.passport_world import _serve
+from tests.flow.passport_world import serve
 
 WHO = ("p1", "p2", "p3")
 WORLD = [each for who in WHO for each in (patient(who), diabetes(who), a1c(who=who))]
@@ -33,11 +33,12 @@ class Limited:
     def __init__(self, database: Database, folder: Path, kind: str, **columns: Any) -> None:
         known = personality_named(kind)
         self.database, self.folder = database, folder
-        self.emr, self.base_url = _serve(known)
+        self.emr, self.base_url = serve(known)
         self.emr.clock = lambda: AS_OF
+        few = {"sample_most": 0} if known.calls_a_minute else {}  # its minute does not pass here
         self.emr.load(adapted(WORLD, known))
         self.ids = [version.id for version in self.emr.live("Patient")]
-        settings = Settings(data_dir=folder / "data", identifier_base=BASE, read_attempts=1)
+        settings = Settings(data_dir=folder / "data", identifier_base=BASE, read_attempts=1, **few)
         self.tools = wiring.night_tools(settings, database)
         self.roster(self.ids)
         usual: Json = {
@@ -211,3 +212,36 @@ def test_that_nobody_is_known_is_said_once_for_all_types(database: Database, tmp
     problems = Limited(database, tmp_path, "nextgen", roster=None).run()["problems"]
     said = [text for text in problems if "tells nothing without a patient" in text]
     assert len(said) == 1 and said[0].startswith("Appointment, CarePlan, "), problems
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("nextgen", "ge2026-11-21T00:50:00Z"), ("athena", "ge2026-11-19")]
+)
+def test_where_changes_can_be_asked_for_within_a_patient_the_next_night_asks_for_them(
+    database: Database, tmp_path: Path, kind: str, asked: str
+) -> None:
+    """athenahealth compares whole days: the server's day and the one before are read again."""
+    clinic = Limited(database, tmp_path, kind)
+    clinic.run()
+    clinic.emr.load([a1c(6.1, who="p2")])
+    with clinic.network() as network:
+        told = clinic.run()
+        log = list(network.log)
+    assert (told["status"], told["types"]["Observation"]["changes_only"]) == ("complete", True)
+    assert clinic.outcomes() == ["eligible", "not_eligible", "eligible"]
+    searches = [line for line in log if line.startswith("GET Condition?patient=p1&_lastUpdated")]
+    assert len(searches) == 1
+    assert f"_lastUpdated={asked}" in searches[0]
+
+
+def test_where_nothing_tells_what_changed_every_night_reads_everything(
+    database: Database, tmp_path: Path
+) -> None:
+    clinic = Limited(database, tmp_path, "meditech")
+    clinic.run()
+    clinic.emr.load([a1c(6.1, who="p2")])
+    clinic.emr.clinician_delete("Condition", "p3-dm")
+    told = clinic.run()
+    assert (told["status"], told["removed"]) == ("complete", 1)
+    assert "changes_only" not in told["types"]["Observation"]
+    assert clinic.outcomes() == ["eligible", "not_eligible", "not_eligible"]
