@@ -117,6 +117,7 @@ async def _compare(
         known={},
         sealer=None,
         capability=Capability(),
+        types=source.read,
     )
     report = await pull.pull(client, again, folder, progress=lambda _: None)
     types = (report.of_status("complete") & source.read & OWNED.keys()) - source.reading.unread

@@ -57,9 +57,10 @@ async def pull(client: FhirClient, source: Source, folder: Path, *, progress: Pr
             run.references.add(reference)
         await run.ask_capability()
         await run.read(PATIENT, [[WHOLE_TYPE]])
-        others = (name for name in (*WHOLE, *CODED) if name != PATIENT)
+        others = [name for name in (*WHOLE, *CODED) if name != PATIENT and run.wants(name)]
         await _together(run.read(name, queries(name, run.capability, source.concept_map)) for name in others)
-        await _together(run.read_referenced(name, holder) for name, holder in REFERENCED.items())
+        referenced = [(name, holder) for name, holder in REFERENCED.items() if run.wants(name, holder)]
+        await _together(run.read_referenced(name, holder) for name, holder in referenced)
     save_manifest(folder, run.report)
     run.fail_if_nothing_was_read()
     return run.report
@@ -123,6 +124,9 @@ class _Pull:
         self._patients: dict[str, None] = {}
         self._roster: Roster | None = None
         self._errors: dict[str, EmrError] = {}
+
+    def wants(self, *types: str) -> bool:
+        return self.source.types is None or self.source.types.issuperset(types)
 
     async def ask_capability(self) -> None:
         """Without /metadata the pull goes on, carefully; without any connection it is over."""

@@ -50,7 +50,7 @@ class Source(msgspec.Struct, frozen=True):
     `cursors` say from when on a search may ask; one without is read whole. `known` are ids per type that
     are read by themselves where only changes are asked for: what search does not report of them (that they
     were deleted) must be seen every night. With a `sealer` a pull that was killed goes on. `capability` is
-    given where /metadata need not be asked for.
+    given where /metadata need not be asked for, `types` where not all are wanted.
     """
 
     slug: str
@@ -68,3 +68,4 @@ class Source(msgspec.Struct, frozen=True):
     known: Mapping[str, tuple[str, ...]] = {}
     sealer: Sealer | None = None
     capability: Capability | None = None
+    types: frozenset[str] | None = None
