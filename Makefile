@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench faults edits kills openapi foreign-emr token-server bulk-client lock clean
+.PHONY: demo test lint bench faults edits kills openapi foreign-emr token-server bulk-client axe lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -49,6 +49,10 @@ foreign-emr: $(VENV)/.installed
 # The token server that the tests run against (Node 20): 3 MB, once.
 token-server:
 	cd tests/real/oidc && npm ci --ignore-scripts --no-audit --no-fund
+
+# The rules of accessibility that the pages are held to in Chromium: 3 MB, once.
+axe:
+	cd tests/real/axe && npm ci --ignore-scripts --no-audit --no-fund
 
 # The Bulk Data client that exports from our sandbox in the tests: 90 MB of Python, once.
 bulk-client:
