@@ -46,6 +46,15 @@ class Settings(BaseSettings):
     private_hosts: str = Field(
         "", description="hosts of key sets and webhooks that may stand in a private network, with commas"
     )
+    hint_seconds: float = Field(
+        15.0,
+        ge=0,
+        description="how often `serve` follows notifications and sends what is held no longer; 0: never",
+    )
+    hint_calls_per_minute: int = Field(600, ge=1, description="notifications of one EMR, per process")
+    hint_patients: int = Field(
+        10, ge=1, le=100, description="patients of one EMR that are read at once because of notifications"
+    )
     log_level: str = Field(
         "WARNING",
         pattern="(?i)^(debug|info|warning|error|critical)$",

@@ -211,6 +211,11 @@ def launch_prover(settings: Settings, emr: Any) -> Prover | None:
     return None if options.get("public") == "yes" else _key_prover(settings, options)
 
 
+def notify_secret(emr: Any) -> str:
+    """With which this EMR proves that a notification is its own. Raises Misconfigured."""
+    return _secret(emr.notify_options.get("secret"), "notification secret")
+
+
 def keyring(settings: Settings) -> KeyRing:
     """Our own signing keys."""
     return KeyRing(settings.data_dir / "keys" / "signing.json")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from cm_service import __version__, wiring
 from cm_service.api import keys, metrics, operations, problems
 from cm_service.api.cds import routes as cds
 from cm_service.api.doorway import Doorway
+from cm_service.api.follower import Follower
 from cm_service.api.launch import routes as launch
 from cm_service.api.nights import Nights
+from cm_service.api.notifications import routes as notifications
 from cm_service.api.pages import routes as pages
 from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
@@ -28,9 +34,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # the interactive pages load scripts from a foreign host
         redoc_url=None,
         redirect_slashes=False,  # an address is exact: no token or body is sent on to another one
+        lifespan=_following if settings is not None and settings.hint_seconds else None,
     )
     problems.install(app)
-    public = (operations, metrics, keys, token_endpoint, cds, launch)
+    public = (operations, metrics, keys, token_endpoint, cds, launch, notifications)
     for each in (*public, emrs, patients, care, worklist, syncs, ledger, evaluate, fhir):
         app.include_router(each.router)
     app.include_router(pages.static)
@@ -44,6 +51,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             longest_body=settings.api_longest_body,
         )
     return app
+
+
+@asynccontextmanager
+async def _following(app: FastAPI) -> AsyncIterator[None]:
+    door: Doorway = app.state.doorway
+    follower = Follower(door.tools, door.database, seconds=door.tools.settings.hint_seconds)
+    follower.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(follower.stop)
 
 
 def from_environment() -> FastAPI:

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from cm_service import wiring
 from cm_service.cli import connection_values as values
-from cm_service.cli import emr_auth, launch_options
+from cm_service.cli import emr_auth, launch_options, notify_options
 from cm_service.cli import passport as passports
 from cm_service.cli.output import COMPLETE, PARTIAL, emit, errors_become_exits, people
-from cm_service.db import care, connections
+from cm_service.db import care, connections, hints
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
@@ -38,6 +38,7 @@ def public(row: Any) -> dict[str, Any]:
     return shown | {
         "auth_options": emr_auth.public(row.auth_options),
         "launch_options": launch_options.public(row.launch_options),
+        "notify_options": launch_options.public(row.notify_options),
     }
 
 
@@ -159,8 +160,10 @@ def set_(
             columns["auth_options"] = emr_auth.with_options(row.auth_options, proofs)
             launch = {k: v for k, v in given.items() if k.startswith(launch_options.PREFIX)}
             columns["launch_options"] = launch_options.with_options(row.launch_options, launch)
+            notify = {k: v for k, v in given.items() if k.startswith(notify_options.PREFIX)}
+            columns["notify_options"] = notify_options.with_options(row.notify_options, notify)
             emr_auth.check({**row._mapping, **columns})
-            special = {*CONNECTION_SETTINGS, *proofs, *launch}
+            special = {*CONNECTION_SETTINGS, *proofs, *launch, *notify}
             own = {k: v for k, v in given.items() if k not in special}
             columns["settings"] = {**row.settings, **own}
             parameters_of(columns["settings"])  # refuses an unknown key or a value out of range
@@ -202,7 +205,7 @@ def remove(
     everything stays as it is, and is recognised when the EMR is added again."""
     with errors_become_exits(as_json):
         settings = Settings()
-        database = wiring.open_database(settings)
+        database, doors = wiring.both_stores(settings)
         with database.read() as connection:
             connections.get_emr(connection, slug)
             patients = len(care.patients(connection, slug))
@@ -211,6 +214,8 @@ def remove(
         with database.lease(lease_of(slug)), database.write() as connection:
             connections.remove_emr(connection, slug)
             landing.forget(settings.data_dir, slug)
+        with doors.write() as connection:
+            hints.forget(connection, slug)
         people.print(f"EMR {slug} removed, with what was known of {patients} patients")
         if as_json:
             emit({"slug": slug, "status": "complete", "patients": patients})

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
 
+from cm_service.db.case_tables import Act
 from cm_service.db.tables import Intent, Placement
+
+AFTER_AN_ACT = dt.timedelta(hours=1)
 
 
 def hold(connection: sa.Connection, intent_id: int, *, until: dt.datetime | None) -> None:
@@ -28,3 +32,20 @@ def forget_unsent(connection: sa.Connection, intent_ids: Iterable[int]) -> None:
     ids = list(intent_ids)
     connection.execute(sa.delete(Placement).where(Placement.intent_id.in_(ids)))
     connection.execute(sa.delete(Intent).where(Intent.id.in_(ids)))
+
+
+def over(connection: sa.Connection, emr: str, *, now: dt.datetime) -> list[Any]:
+    """(intent id, patient id) of what people did and what may go now: it was held, and is no longer, or its
+    act cannot be undone and was done since `now` less AFTER_AN_ACT."""
+    acted = sa.select(Act.patient_id).where(
+        Act.emr == emr, Act.at > now - AFTER_AN_ACT, Act.at <= now, Act.undone_at.is_(None)
+    )
+    free = sa.or_(
+        Intent.held_until <= now, sa.and_(Intent.held_until.is_(None), Intent.patient_id.in_(acted))
+    )
+    statement = (
+        sa.select(Intent.id, Intent.patient_id)
+        .join(Placement, Placement.intent_id == Intent.id)
+        .where(Intent.emr == emr, Placement.state == "pending", Placement.deleted.is_(False), free)
+    )
+    return list(connection.execute(statement.order_by(Intent.id)))

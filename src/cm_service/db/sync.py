@@ -212,6 +212,21 @@ def count_by_type(connection: sa.Connection, emr: str) -> dict[str, int]:
     return counts
 
 
+def last_pull(connection: sa.Connection, emr: str) -> Any | None:
+    """The newest pull that came to its end, complete or not."""
+    ended = sa.and_(Run.emr == emr, Run.source == "pull", Run.status.in_(["complete", "partial"]))
+    statement = sa.select(Run.__table__).where(ended).order_by(Run.id.desc()).limit(1)
+    return connection.execute(statement).one_or_none()
+
+
+def count_runs(connection: sa.Connection, emr: str) -> dict[str, int]:
+    """Runs by their status, all that are kept."""
+    rows = connection.execute(
+        sa.select(Run.status, sa.func.count()).where(Run.emr == emr).group_by(Run.status)
+    )
+    return {str(status): int(number) for status, number in rows}
+
+
 def keys_of(connection: sa.Connection, emr: str, types: Iterable[str]) -> dict[str, list[str]]:
     """Ids of held resources of these types, places included."""
     found: dict[str, list[str]] = {}

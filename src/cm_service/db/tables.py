@@ -84,6 +84,8 @@ class Emr(Base):
     max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number
     # How this service is registered for SMART launches: KEY: VALUE of `emr set launch.KEY`.
     launch_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # How it notifies us: KEY: VALUE of `emr set notify-KEY`, the secret by reference.
+    notify_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     # Who signs CDS Hooks calls for this EMR, and with which keys (one of the two).
     cds_issuer: Mapped[str | None] = mapped_column(sa.Text)
     cds_jwks: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))

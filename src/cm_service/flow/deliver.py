@@ -53,8 +53,9 @@ class Delivery:
         self.has_asked = False
         self.stopped_by = ""
 
-    async def run(self, *, max_new: int | None) -> None:
-        """Look up what is unknown, then send what is pending, most urgent patients first."""
+    async def run(self, *, max_new: int | None, only: Container[str] | None = None) -> None:
+        """Look up what is unknown, then send what is pending, most urgent patients first; to `only` these
+        patients, if given."""
         placing = Placing(self.book, self.around)
         placing.raise_up()
         if not self._has_work():
@@ -66,7 +67,7 @@ class Delivery:
             self.book.open(rungs(self.client, capability, self.around, lambda: self.book.passport))
             writing = Writing(self.book)
             await self._look_up_unknown(writing)
-            for patient_id in self._tonight(writing, max_new):
+            for patient_id in self._tonight(writing, max_new, only):
                 await self._patient(writing, placing, patient_id)
             await close_lower(self.book)
         except CmError as stop:
@@ -90,7 +91,7 @@ class Delivery:
         for row in rows:
             await writing.look_up(row.id)
 
-    def _tonight(self, writing: Writing, max_new: int | None) -> list[str]:
+    def _tonight(self, writing: Writing, max_new: int | None, only: Container[str] | None) -> list[str]:
         with self.db.read() as connection:
             pending = ledger.outline(connection, self.emr, "pending")
         for row in pending:
@@ -99,7 +100,8 @@ class Delivery:
         with self.db.read() as connection:
             rows = ledger.outline(connection, self.emr)
             here = frozenset(care.patients(connection, self.emr))
-        return in_order([row for row in rows if not self._is_held(row)], here, max_new)
+        free = [row for row in rows if not self._is_held(row) and (only is None or row.patient_id in only)]
+        return in_order(free, here, max_new)
 
     def _is_held(self, row: Any) -> bool:
         """Whoever did it may still undo it."""

@@ -4,6 +4,7 @@ come, the rules or settings changed, or somebody was merged."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 
 import sqlalchemy as sa
 
@@ -15,14 +16,15 @@ from cm_service.flow.judge import Group, Judge, Night
 BATCH = 25  # patients per transaction: short enough to block nobody, long enough to be quick
 
 
-def evaluate_due(db: Database, night: Night) -> Counter[str]:
+def evaluate_due(db: Database, night: Night, *, only: Container[str] | None = None) -> Counter[str]:
     """Judge everybody who is due, in one transaction per batch; a dry run judges everybody, since it
-    leaves nothing behind that could be counted."""
+    leaves nothing behind that could be counted. With `only`, nobody else."""
     by = night.evaluated_by
     with db.read() as connection:
         due = care.due_survivors(
             connection, night.emr, as_of=night.as_of, evaluated_by=by, everybody=not night.store
         )
+        due = [who for who in due if only is None or who in only]
         held = sync.held_places(connection, night.emr) if due else {}
     judge = Judge(night, {key: record.decode_one(fact) for key, fact in held.items()})
     for start in range(0, len(due), BATCH):

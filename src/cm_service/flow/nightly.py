@@ -30,7 +30,7 @@ from cm_service.flow.tools import DEFAULT_MAX_NEW, NightOptions, Tell, Tools
 from cm_service.rules.decision import Decision
 from cm_service.rules.view import PatientView
 
-__all__ = ["DEFAULT_MAX_NEW", "NightOptions", "Tools", "lease_of", "night"]
+__all__ = ["DEFAULT_MAX_NEW", "NightOptions", "Tools", "deliver", "lease_of", "night", "plans_of"]
 
 
 def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[str, Any]:
@@ -58,21 +58,21 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
             mark = exam.mark()
             source = await intake.read(tools, emr, client, options, run.id, tell)
             reconciled = await _reconcile(tools, emr, client, options, source)
-            plans = _plans(tools, emr, options, source, tell)
+            plans = plans_of(tools, emr, options, source, tell)
             stored = _keep(db, plans, source)
             intake.settle(db, slug, source, held_back=stored.held_back, as_of=options.as_of)
             proof = await intake.proven(tools, client, source, run.id)
             judged = stored.counts + evaluate.evaluate_due(db, plans)
-            delivery = await _deliver(tools, emr, client, options, exam, tell)
+            delivery = await deliver(tools, emr, client, options, exam, tell)
             seen = await _learn(exam, source, delivery)
         seconds = time.monotonic() - began
-        dry = not _may_write(emr, options)
+        dry = not may_write(emr, options)
         summary = run.end(source, stored, proof, reconciled, judged, delivery, dry=dry, seconds=seconds)
         notices.collect(db, slug, as_of=options.as_of, summary=summary)
         return summary | {"passport_changes": [*exam.changes(after=mark), *seen]}
 
 
-def _may_write(emr: Any, options: NightOptions) -> bool:
+def may_write(emr: Any, options: NightOptions) -> bool:
     return not options.dry_run and emr.write_mode != "dry-run"
 
 
@@ -107,7 +107,8 @@ def _keep(db: Database, plans: Night, source: Source) -> Stored:
     return stored
 
 
-def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: Tell) -> Night:
+def plans_of(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: Tell) -> Night:
+    """What judging needs to know, of a whole night or of a few patients."""
     parameters = parameters_of(emr.settings)
     zone = ZoneInfo(emr.timezone)
 
@@ -140,15 +141,23 @@ def _plans(tools: Tools, emr: Any, options: NightOptions, source: Source, tell: 
         planner=planner,
         planned_for=(emr.write_mode, emr.practice or "", emr.owner or ""),
         stale=intake.stale(tools.database, emr.slug, source),
-        store=_may_write(emr, options),
+        store=may_write(emr, options),
         progress=tell,
     )
 
 
-async def _deliver(
-    tools: Tools, emr: Any, client: FhirClient, options: NightOptions, exam: Examination, tell: Tell
+async def deliver(
+    tools: Tools,
+    emr: Any,
+    client: FhirClient,
+    options: NightOptions,
+    exam: Examination,
+    tell: Tell,
+    *,
+    only: frozenset[str] | None = None,
 ) -> Delivery | None:
-    if not _may_write(emr, options):
+    """What waits, for `only` these patients if given; None where nothing may be written."""
+    if not may_write(emr, options):
         return None
     delivery = Delivery(
         db=tools.database,
@@ -160,7 +169,7 @@ async def _deliver(
         progress=tell,
         around=around_of(emr, base=tools.settings.identifier_base, now=options.as_of),
     )
-    await delivery.run(max_new=options.max_new)
+    await delivery.run(max_new=options.max_new, only=only)
     return delivery
 
 

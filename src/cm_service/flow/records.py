@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 class Store:
     """Takes one reading into the store. `replaces` are the types whose absence means deletion, for the
     patients in `whole_for` where a type stands there; `entangled` the patient ids that a merge joins: they
-    are judged when all have been read."""
+    are judged when all have been read. With `only`, nothing is taken for any other patient."""
 
     def __init__(
         self,
@@ -72,13 +72,16 @@ class Store:
         holes: Mapping[str, frozenset[str]],
         whole_for: Mapping[str, frozenset[str]] | None = None,
         entangled: frozenset[str] = frozenset(),
+        only: frozenset[str] | None = None,
     ) -> None:
         self.db, self.night, self.emr = db, night, night.emr
         self.holes = holes
         with db.read() as connection:
-            self.held = sync.held_records(connection, self.emr)
+            held = sync.held_records(connection, self.emr)
             before = sync.count_by_type(connection, self.emr)
             approved = approvals.of_emr(connection, self.emr)
+        self.only = only
+        self.held = {who: each for who, each in held.items() if only is None or who in only}
         self.vanished = Vanished(replaces, before, whole_for or {}, approved)
         merged = {who for who, held in self.held.items() if held.survivor != who}
         self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
@@ -114,7 +117,7 @@ class Store:
         for patients in crew.each(_batches(reading.lines(), _SHARE)):
             for read in patients:
                 reading.note(read.found)
-                if read.keys:
+                if read.keys and (self.only is None or read.patient_id in self.only):
                     yield read
 
     def _save(self, batch: list[Read], judge: Judge) -> None:

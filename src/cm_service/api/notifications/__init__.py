@@ -1,0 +1,1 @@
+"""The door at which EMRs tell that something changed."""
