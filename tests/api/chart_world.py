@@ -46,6 +46,18 @@ class Chart:
         return self.practice.doors.http.post(path, json=sent, headers=headers)
 
 
+def with_token(
+    chart: Chart, token: str, *, path: str = f"/cds-services/{VIEW}", body: Json | None = None
+) -> httpx.Response:
+    sent = chart.body() if body is None else body
+    return chart.practice.doors.http.post(path, json=sent, headers={"Authorization": f"Bearer {token}"})
+
+
+def registered(chart: Chart, **columns: Any) -> None:
+    with chart.practice.doors.store.write() as connection:
+        connections.update_emr(connection, "clinic", **columns)
+
+
 def bundle(*resources: dict[str, Any]) -> dict[str, Any]:
     entries = [{"resource": each} for each in resources]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -28,6 +29,12 @@ PATIENT = {
 NURSE = {"resourceType": "Practitioner", "id": "n", "name": [{"text": "Nora Nurse"}]}
 
 
+class Odd(NamedTuple):
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
 class LaunchingEmr:
     """`token` and `claims` are laid over what a good server would answer; `seen` are the token requests."""
 
@@ -42,6 +49,9 @@ class LaunchingEmr:
         self.seen: list[dict[str, str]] = []
         self.calls: list[str] = []
         self.codes: dict[str, dict[str, str]] = {}
+        self.odd: dict[str, Odd] = {}  # path -> what is said instead
+        self.forge: Callable[[dict[str, Any]], str] | None = None  # claims -> id_token
+        self.keys: list[dict[str, Any]] | None = None
 
     @property
     def origin(self) -> str:
@@ -58,6 +68,8 @@ class LaunchingEmr:
         }
         if path == "/fhir/.well-known/smart-configuration":
             return {k: v for k, v in {**own, **self.configuration}.items() if v is not None}
+        if path == "/jwks" and self.keys is not None:
+            return {"keys": self.keys}
         if path == "/jwks":
             return {"keys": [{**self.key.as_dict(private=False), "kid": "k1", "use": "sig", "alg": "RS256"}]}
         return self.resources.get(path.removeprefix("/fhir/"))
@@ -72,13 +84,14 @@ class LaunchingEmr:
     def exchange(self, form: dict[str, str], now: int) -> Any:
         self.seen.append(form)
         asked = self.codes.pop(form.get("code", ""), {})
+        again = form.get("grant_type") == "refresh_token"
         usual = {
             "access_token": secrets.token_urlsafe(16),
             "token_type": "Bearer",
             "expires_in": 3600,
             "scope": "launch openid fhirUser patient/*.read online_access",
             "patient": "p1",
-            "id_token": self.id_token(asked.get("nonce"), now),
+            "id_token": None if again else self.id_token(asked.get("nonce"), now),
         }
         return {k: v for k, v in {**usual, **self.token}.items() if v is not None}
 
@@ -93,6 +106,8 @@ class LaunchingEmr:
             "fhirUser": f"{self.base}/Practitioner/n",
         }
         claims = {k: v for k, v in {**usual, **self.claims}.items() if v is not None}
+        if self.forge is not None:
+            return self.forge(claims)
         header = {k: v for k, v in {"alg": "RS256", "kid": "k1", **self.header}.items() if v is not None}
         return jwt.encode(header, claims, self.key, algorithms=["RS256"])
 
@@ -102,12 +117,28 @@ def serving(emr: LaunchingEmr, world: Doors) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             emr.calls.append(self.path)
-            self._send(emr.get(urlsplit(self.path).path))
+            if not self._odd():
+                self._send(emr.get(urlsplit(self.path).path))
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
             form = {name: values[0] for name, values in parse_qs(raw.decode()).items()}
+            if self._odd():
+                emr.seen.append(form)
+                return
             self._send(emr.exchange(form, int(world.now.timestamp())))
+
+        def _odd(self) -> bool:
+            odd = emr.odd.get(urlsplit(self.path).path)
+            if odd is None:
+                return False
+            self.send_response(odd.status)
+            for name, value in {"Content-Type": "application/json", **odd.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(odd.body)))
+            self.end_headers()
+            self.wfile.write(odd.body)
+            return True
 
         def _send(self, body: Any) -> None:
             data = json.dumps(body).encode()

@@ -35,8 +35,12 @@ def open_session(connection: sa.Connection, token: str, **columns: Any) -> None:
 
 def session(connection: sa.Connection, token: str, *, now: dt.datetime) -> Any | None:
     """A session that is alive, None for any other."""
+    return alive(connection, digest(token), now=now)
+
+
+def alive(connection: sa.Connection, session_digest: str, *, now: dt.datetime) -> Any | None:
     statement = sa.select(PageSession.__table__).where(
-        PageSession.digest == digest(token), PageSession.ended_at.is_(None), PageSession.idle_until > now
+        PageSession.digest == session_digest, PageSession.ended_at.is_(None), PageSession.idle_until > now
     )
     return connection.execute(statement).one_or_none()
 

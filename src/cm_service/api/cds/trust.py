@@ -39,12 +39,12 @@ async def calling_emr(request: Request, *, path: str, seconds: float) -> Any:
         if row is None or (issuer == PUBLIC_TEST_ISSUER and not door.is_local):
             return None
         found[issuer] = row
-        return await door.keys.key(Keys(row.cds_jwks, row.cds_jwks_url), header)
+        async with asyncio.timeout(seconds):
+            return await door.keys.key(Keys(row.cds_jwks, row.cds_jwks_url), header)
 
     try:
         address = f"{door.public_url}{path}"
-        async with asyncio.timeout(seconds):
-            claims = await signed.checked(token, key_of=key_of, audiences=(address,), now=door.clock())
+        claims = await signed.checked(token, key_of=key_of, audiences=(address,), now=door.clock())
         if not await run_in_threadpool(door.use_once, claims):
             raise NotTrusted("this token was used before")
     except TimeoutError as error:

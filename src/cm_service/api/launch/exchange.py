@@ -47,7 +47,7 @@ async def by_code(
 
 
 async def by_refresh(door: Doorway, emr: Any, *, endpoint: str, refresh_token: str) -> Granted:
-    """Raises EmrError. The old refresh token is used up, whatever comes back."""
+    """Raises EmrError. Where a new refresh token comes, the old one is not used again."""
     return await _ask(door, emr, endpoint, {"grant_type": "refresh_token", "refresh_token": refresh_token})
 
 

@@ -12,6 +12,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from cm_service.api.security.key_sets import LEAST_RSA_BITS
 from cm_service.db.doors import digest
 from cm_service.errors import CmError
 
@@ -42,7 +43,8 @@ class Expected(NamedTuple):
 
 def kid_of(token: str) -> str | None:
     """The header's kid, None where there is none (launchers for trying send none). Raises NotProven."""
-    return _header(token).get("kid")
+    kid = _header(token).get("kid")
+    return kid if isinstance(kid, str) else None
 
 
 def user_of(token: str, keys: list[dict[str, Any]], expected: Expected) -> User:
@@ -87,9 +89,28 @@ def _key(keys: list[dict[str, Any]], kid: Any, algorithm: str) -> RSAKey | ECKey
     if len(fits) != 1:
         raise NotProven("no single key of the EMR fits the id_token")
     try:
-        return RSAKey.import_key(fits[0]) if kty == "RSA" else ECKey.import_key(fits[0])
+        found = RSAKey.import_key(fits[0]) if kty == "RSA" else ECKey.import_key(fits[0])
+        weak = isinstance(found, RSAKey) and found.public_key.key_size < LEAST_RSA_BITS
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise NotProven("the EMR's key cannot be read") from error
+    if weak:
+        raise NotProven("the EMR's key is too short")
+    return found
+
+
+def require_same_subject(token: str, *, subject: str, client_id: str) -> None:
+    """What a refresh brought (OpenID Connect Core 12.2): it came from the token endpoint itself, so that
+    its words are compared and no signature is asked for. Raises NotProven."""
+    _header(token)
+    try:
+        claims = msgspec.json.decode(jws.extract_compact(token.encode("ascii")).payload)
+    except (JoseError, ValueError, TypeError) as error:
+        raise NotProven("the id_token of the refresh cannot be read") from error
+    said = claims if isinstance(claims, dict) else {}
+    audience = said.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    if said.get("sub") != subject or client_id not in named:
+        raise NotProven("the refresh is about somebody else")
 
 
 def _require(claims: dict[str, Any], expected: Expected) -> None:

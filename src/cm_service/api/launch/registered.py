@@ -9,6 +9,7 @@ from cm_service.api.doorway import Doorway
 from cm_service.db import connections
 
 LONGEST_ISS = 2000
+_NEVER = frozenset(" @?#%\\")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -30,18 +31,19 @@ def _issuer(row: Any) -> str:
 def canonical(url: str) -> tuple[str, str, int, str] | None:
     """(scheme, host, port, path) of a base URL; None for what no base URL looks like: user, query,
     fragment, dots in the path, percent-encoding, a host that is not plain ASCII."""
-    if not 0 < len(url) <= LONGEST_ISS or not url.isascii() or any(c.isspace() for c in url):
+    if not 0 < len(url) <= LONGEST_ISS or not url.isascii() or not url.isprintable():
+        return None
+    if set(url) & _NEVER:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        port = _DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
     except ValueError:
         return None
-    odd = parts.username or parts.password or parts.query or parts.fragment or "?" in url or "#" in url
     host = parts.hostname or ""
-    if odd or not host or host.endswith(".") or "%" in url or "\\" in url or not port:
+    if not host or host.endswith(".") or not port:
         return None
-    path = parts.path.rstrip("/")
+    path = parts.path.removesuffix("/")
     if any(step in (".", "..") for step in path.split("/")) or "//" in path:
         return None
     return parts.scheme, host, port, path

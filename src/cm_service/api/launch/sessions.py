@@ -6,9 +6,11 @@ or a POST body, never in a URL, a cookie or the browser's storage.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -16,11 +18,13 @@ from starlette.exceptions import HTTPException
 
 from cm_service.api.doorway import Doorway, doorway
 from cm_service.api.launch import exchange
+from cm_service.api.launch.id_token import NotProven, require_same_subject
 from cm_service.db import connections, launches
-from cm_service.errors import EmrError
+from cm_service.errors import CmError, EmrUnreachable
 
 IDLE = dt.timedelta(minutes=30)
 _REFRESH_EARLY = dt.timedelta(seconds=60)
+_RENEWING: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 ENDED = "this session has ended: open the page again from the chart"
 
 
@@ -51,7 +55,7 @@ async def session_of(request: Request) -> Session:
     door = doorway(request)
     row, emr = await run_in_threadpool(_found, door, token)
     if row is None or emr is None:
-        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        raise _ended()
     access = await _access_token(door, emr, row)
     return Session(
         digest=row.digest,
@@ -90,36 +94,71 @@ def _found(door: Doorway, token: str) -> tuple[Any | None, Any | None]:
 
 
 async def _access_token(door: Doorway, emr: Any, row: Any) -> str:
-    if row.token_until - _REFRESH_EARLY > door.clock():
+    if _is_young(door, row):
         return door.sealer.open(row.access_token)
-    if not row.refresh_token:
-        if row.token_until > door.clock():
-            return door.sealer.open(row.access_token)
-        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    async with _RENEWING.setdefault(row.digest, asyncio.Lock()):
+        # A refresh token is good once: whoever waited here finds what the first one was given.
+        current = await run_in_threadpool(_alive, door, row.digest)
+        if current is None:
+            raise _ended()
+        if _is_young(door, current):
+            return door.sealer.open(current.access_token)
+        if current.refresh_token:
+            return await _renewed(door, emr, current)
+    if current.token_until > door.clock():
+        return door.sealer.open(current.access_token)
+    raise _ended()
+
+
+def _is_young(door: Doorway, row: Any) -> bool:
+    return bool(row.token_until - _REFRESH_EARLY > door.clock())
+
+
+async def _renewed(door: Doorway, emr: Any, row: Any) -> str:
+    """EL-13. Raises HTTPException 401, and then the session has ended."""
     refresh = door.sealer.open(row.refresh_token)
     try:
         granted = await exchange.by_refresh(door, emr, endpoint=row.token_endpoint, refresh_token=refresh)
-    except EmrError as error:
+        _require_same(row, granted, client_id=emr.launch_options["client-id"])
+    except EmrUnreachable as error:
+        if row.token_until > door.clock():
+            return door.sealer.open(row.access_token)
+        raise _ended() from error
+    except CmError as error:
+        newer = await run_in_threadpool(_alive, door, row.digest)
+        if newer is not None and newer.refresh_token != row.refresh_token:
+            return door.sealer.open(newer.access_token)  # another process was faster
         await run_in_threadpool(_change, door, row.digest, ended_at=door.clock())
-        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
-    _require_same(row, granted)
+        raise _ended() from error
+    kept = granted.refresh_token or refresh  # without a new one the server goes on with the old one
     await run_in_threadpool(
         _change,
         door,
         row.digest,
         access_token=door.sealer.seal(granted.access_token),
-        refresh_token=door.sealer.seal(granted.refresh_token) if granted.refresh_token else "",
+        refresh_token=door.sealer.seal(kept),
         token_until=granted.until,
     )
     return granted.access_token
 
 
-def _require_same(row: Any, granted: exchange.Granted) -> None:
-    """A refresh never widens, and never is about somebody else (EL-13)."""
-    wider = set(granted.scope.split()) - set(row.scope.split()) if granted.scope else set()
-    other = granted.patient is not None and granted.patient != row.patient_id
-    if wider or other:
-        raise HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+def _require_same(row: Any, granted: exchange.Granted, *, client_id: str) -> None:
+    """A refresh never widens, and never is about somebody else. Raises NotProven."""
+    if granted.scope and set(granted.scope.split()) - set(row.scope.split()):
+        raise NotProven("the refresh grants more than the launch")
+    if granted.patient is not None and granted.patient != row.patient_id:
+        raise NotProven("the refresh is about another patient")
+    if granted.id_token:
+        require_same_subject(granted.id_token, subject=row.subject, client_id=client_id)
+
+
+def _ended() -> HTTPException:
+    return HTTPException(401, ENDED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+def _alive(door: Doorway, digest: str) -> Any | None:
+    with door.database.read() as connection:
+        return launches.alive(connection, digest, now=door.clock())
 
 
 def _change(door: Doorway, digest: str, **columns: Any) -> None:
