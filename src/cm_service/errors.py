@@ -146,6 +146,31 @@ class PagesShift(IncompleteAnswer):
     can be read."""
 
 
+class ExportUnderWay(EmrError):
+    """A bulk export that is not done yet, or another one of ours in its place: a later run goes on."""
+
+    advice = Advice.RETRY
+
+
+class ExportGone(EmrError):
+    """The EMR does not know an export any more that it took: it must be asked for again."""
+
+    advice = Advice.RETRY
+
+
+class LinkExpired(EmrError):
+    """A file of an export that its address does not give any more: the manifest may have a new one."""
+
+    advice = Advice.RETRY
+
+
+class ExportBroken(EmrError):
+    """A bulk export that cannot be used: an answer against the rules, or an address where no token of
+    ours may go."""
+
+    advice = Advice.TELL
+
+
 class WriteOutcomeUnknown(EmrError):
     """A write whose answer was lost: never sent again blindly, looked up in the EMR instead."""
 

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
         ge=0,
         description="patients at most who are read again each night to prove it (1 %, at least 5); 0: none",
     )
+    export_wait_seconds: float = Field(
+        14_400.0,
+        ge=0,
+        description="how long a night waits for a bulk export; then it is partial, and the next one goes on",
+    )
     keep_landing_runs: int = Field(7, ge=1, description="landing folders kept per EMR")
     api_calls_per_minute: int = Field(600, ge=1, description="calls of one API client, per process")
     api_longest_body: int = Field(5_000_000, ge=1000, description="bytes of one request to the API")

@@ -11,10 +11,13 @@ from cm_service.cli import emr_auth, key_files
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
 from cm_service.flow.pull import roster
+from cm_service.flow.pull.export_plan import WAYS
 from cm_service.settings import Settings
 
 WRITE_MODES = ("propose", "auto", "dry-run")
-_MAY_BE_NONE = ("token", "practice", "owner", "profile", "test-patient", "roster", "group", "max-writes")
+_MAY_BE_NONE = (
+    *("token", "practice", "owner", "profile", "test-patient", "roster", "group", "max-writes", "pull"),
+)
 _COLUMN = {"token": "token_reference", "group": "group_id"}
 _MOST_WRITES = 1_000_000
 
@@ -45,6 +48,8 @@ def _value(key: str, value: str) -> str | int | None:
         if not (value.isascii() and value.isdecimal()) or int(value) > _MOST_WRITES:
             raise BadInput(f"max-writes takes a whole number up to {_MOST_WRITES}: the writes of one night")
         return int(value)
+    if key == "pull" and value:
+        _one_of(key, value, WAYS)
     if key == "profile":
         vendor.load(value, extra=Settings().extra_profiles)
     return value if value or key not in _MAY_BE_NONE else None

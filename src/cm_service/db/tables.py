@@ -78,6 +78,7 @@ class Emr(Base):
     write_mode: Mapped[str]
     settings: Mapped[dict[str, Any]]
     profile: Mapped[str | None]  # name of a vendor profile (fhir/profiles)
+    pull: Mapped[str | None]  # search, export, export-system; None: as the profile says
     roster: Mapped[str | None] = mapped_column(sa.Text)  # "file:PATH" with one Patient id a line
     test_patient: Mapped[str | None]  # the one patient in whose chart a probe may write
     paused_at: Mapped[dt.datetime | None]  # since then nothing is written to it
@@ -107,6 +108,17 @@ class Run(Base):
     status: Mapped[str]
     types: Mapped[dict[str, Any]]
     figures: Mapped[dict[str, Any]]
+
+
+class ExportJob(Base):
+    """A bulk export that the EMR makes for us. `url` is sealed, `asked` says what of."""
+
+    __tablename__ = "export_job"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    url: Mapped[str] = mapped_column(sa.Text)
+    asked: Mapped[str] = mapped_column(sa.Text)
+    since: Mapped[dt.datetime | None]
+    begun: Mapped[dt.datetime]
 
 
 class Reject(Base):

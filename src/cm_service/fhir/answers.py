@@ -72,6 +72,11 @@ def outcome_text(answer: Answer) -> str:
     return "; ".join(filter(None, map(_issue_text, _issues(answer))))[:_OUTCOME_CHARACTERS]
 
 
+def issue_codes(answer: Answer) -> frozenset[str]:
+    """The codes of an OperationOutcome's issues that FHIR itself gives (IssueType)."""
+    return frozenset(str(issue.get("code")) for issue in _issues(answer))
+
+
 def outcome_codes(answer: Answer) -> frozenset[str]:
     """The codes in the details of an OperationOutcome: vendors' own numbers."""
     return frozenset(str(code) for issue in _issues(answer) for code in _codes(issue) if code)

@@ -51,6 +51,11 @@ class FhirClient:
         return self._http.host
 
     @property
+    def http(self) -> EmrHttp:
+        """The connection, for what is no interaction of one resource type."""
+        return self._http
+
+    @property
     def base_url(self) -> str:
         return str(self._http.base_url).rstrip("/")
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
 
 import httpx
@@ -24,6 +25,7 @@ from cm_service.errors import (
 from cm_service.fhir.answers import Answer, outcome_codes, outcome_text, read_body
 from cm_service.fhir.credentials import Credentials, NoCredentials, is_loopback
 from cm_service.fhir.hold import Hold
+from cm_service.fhir.links import origin
 from cm_service.fhir.pace import Pace
 from cm_service.fhir.retry import retry_after, wait_before
 from cm_service.logs import log
@@ -177,6 +179,23 @@ class EmrHttp:
             if answer.status == 401 and await self._credentials.renew(authorization):
                 answer = await self._write_once(ask, await self._authorization())
         return answer
+
+    @asynccontextmanager
+    async def streamed(self, ask: Ask, *, with_token: bool) -> AsyncIterator[httpx.Response]:
+        """An answer of any status whose body is still to come, asked for once. Without a token it may
+        stand anywhere; a redirect is not followed. Raises EmrUnreachable, httpx.TransportError."""
+        async with self._slots:
+            if with_token and not self.is_ours(ask.url):
+                raise Misconfigured("a token goes to its own EMR only")
+            response = await self._send(ask, await self._authorization() if with_token else None)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+
+    def is_ours(self, url: str) -> bool:
+        """Does it lead to the very server that our token is for?"""
+        return origin(httpx.URL(url)) == origin(self.base_url)
 
     async def _write_once(self, ask: Ask, authorization: str | None) -> Answer:
         try:

@@ -25,7 +25,7 @@ def next_url(base: httpx.URL, type_: str, link: str) -> str:
         raise PagingBroken(f"the next link of {type_} is no URL") from None
     if url.userinfo:
         raise PagingBroken(f"the next link of {type_} carries a user name")
-    if _origin(url) != _origin(base):
+    if origin(url) != origin(base):
         raise PagingBroken(
             f"the next link of {type_} leads to another server ({url.host}), not to {base.host}"
         )
@@ -46,7 +46,8 @@ def _absolute(base: httpx.URL, type_: str, link: str) -> str:
     return f"{root}/{type_}{link}" if link.startswith("?") else f"{root}/{link}"
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port."""
     return url.scheme, url.host.lower(), url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 

@@ -77,7 +77,7 @@ class OutsideHttp:
     ) -> Reply:
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        address = await self._address(host, port)
+        address = await address_of(host, port, private_hosts=self._private_hosts)
         shown = f"[{address}]" if address.version == 6 else str(address)
         url = parts._replace(netloc=f"{shown}:{port}").geturl()
         named = {"Host": parts.netloc, "Accept-Encoding": "identity", **headers}
@@ -85,19 +85,22 @@ class OutsideHttp:
         async with self._client() as client, client.stream(method, url, **asked) as response:  # type: ignore[arg-type]
             return Reply(response.status_code, dict(response.headers), await _bounded(response))
 
-    async def _address(self, host: str, port: int) -> Address:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-        if not addresses or not all(self._allowed(host, address) for address in addresses):
-            raise OutsideUnreachable("the host stands where this service does not call")
-        return addresses[0]
 
-    def _allowed(self, host: str, address: Address) -> bool:
-        """A public name that leads to loopback, to a cloud's metadata or into a private network is an
-        attempt to make us call what only we can reach."""
-        if is_loopback(host):
-            return address.is_loopback
-        return address.is_global or (host in self._private_hosts and _is_network(address))
+async def address_of(host: str, port: int, *, private_hosts: frozenset[str] = frozenset()) -> Address:
+    """Where it stands. Raises OutsideUnreachable where this service does not call, OSError for no host."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    if not addresses or not all(_allowed(host, address, private_hosts) for address in addresses):
+        raise OutsideUnreachable("the host stands where this service does not call")
+    return addresses[0]
+
+
+def _allowed(host: str, address: Address, private_hosts: frozenset[str]) -> bool:
+    """A public name that leads to loopback, to a cloud's metadata or into a private network is an
+    attempt to make us call what only we can reach."""
+    if is_loopback(host):
+        return address.is_loopback
+    return address.is_global or (host in private_hosts and _is_network(address))
 
 
 def _is_network(address: Address) -> bool:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from cm_service.fhir.instants import parse_http_date
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 120.0
-# Some gateways send the epoch second at which to come back where seconds to wait belong.
-_EPOCH_FROM = 1_000_000_000
+# Some gateways send the epoch second (or millisecond) at which to come back where seconds belong.
+_EPOCH_FROM, _EPOCH_MS_FROM = 1_000_000_000, 100_000_000_000
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -40,6 +40,6 @@ def _until(moment: datetime | None, headers: Mapping[str, str]) -> float:
 
 def _epoch(seconds: float) -> datetime | None:
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        return datetime.fromtimestamp(seconds / 1000 if seconds >= _EPOCH_MS_FROM else seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return None

@@ -118,6 +118,17 @@ class Paging(_Part, frozen=True):
     note: str = ""
 
 
+class BulkRules(_Part, frozen=True):
+    """`$export`: `levels` are system, patient, group; empty where unknown. `nightly`: is it the way to read
+    every night, where a Group is named? `types`: of these only, empty for all. `since`: is `_since` used?"""
+
+    levels: tuple[Literal["system", "patient", "group"], ...] = ()
+    nightly: Answer = Answer.UNKNOWN
+    types: tuple[str, ...] = ()
+    since: Answer = Answer.UNKNOWN
+    note: str = ""
+
+
 class AlreadyThere(_Part, frozen=True):
     """A code in an OperationOutcome that is no refusal: the same thing is in the EMR already."""
 
@@ -149,6 +160,7 @@ class Profile(_Part, frozen=True):
     required_search: tuple[SearchRule, ...] = ()
     last_updated: tuple[LastUpdated, ...] = ()
     paging: Paging = Paging()
+    bulk: BulkRules = BulkRules()
     rate_limit: RateLimit | None = None
     precondition: Precondition = Precondition.UNKNOWN
     conditional_create: Said = Said()

@@ -11,7 +11,7 @@ from cm_service.rules.parameters import Parameters, with_settings
 CONNECTION_SETTINGS = frozenset(
     {
         *("base-url", "timezone", "auth", "token", "practice", "owner"),
-        *("write-mode", "profile", "test-patient", "roster", "group", "max-writes"),
+        *("write-mode", "profile", "test-patient", "roster", "group", "max-writes", "pull"),
     }
 )
 MAP = "map:"

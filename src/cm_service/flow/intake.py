@@ -7,15 +7,20 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cm_service.db import cursors
 from cm_service.db.engine import Database
+from cm_service.db.sealed import Sealer
 from cm_service.fhir.client import FhirClient
+from cm_service.fhir.vendor import Answer, Profile
 from cm_service.flow import landing, passport, pull
 from cm_service.flow.connection import concept_map_of
 from cm_service.flow.landing import Point
 from cm_service.flow.people import Stale
 from cm_service.flow.proof import Proof, prove
 from cm_service.flow.pull.connected import source_of
+from cm_service.flow.pull.export_plan import ExportPlan, Jobs, path_of, types_of
 from cm_service.flow.sources import Source, from_folder, from_pull
 from cm_service.flow.tools import NightOptions, Tell, Tools
 
@@ -45,6 +50,7 @@ async def _pull(
     tools: Tools, emr: Any, client: FhirClient, options: NightOptions, run_id: int, tell: Tell
 ) -> tuple[landing.PullReport, Path, pull.Source]:
     profile = passport.profile_of(tools.settings, emr)
+    sealer = tools.sealer() if tools.sealer else None
     with tools.database.read() as connection:
         known = passport.load(connection, emr.slug, profile)
         asked = source_of(
@@ -53,8 +59,9 @@ async def _pull(
             known,
             now=options.as_of,
             full=options.full,
-            sealer=tools.sealer() if tools.sealer else None,
+            sealer=sealer,
         )
+    asked = msgspec.structs.replace(asked, export=_export(tools, emr, profile, sealer))
     folder = _folder(tools, emr.slug, client, asked, run_id)
     try:
         report = await pull.pull(
@@ -65,6 +72,22 @@ async def _pull(
     with tools.database.write() as connection:
         passport.note_pull(connection, report, now=options.as_of)
     return report, folder, asked
+
+
+def _export(tools: Tools, emr: Any, profile: Profile, sealer: Sealer | None) -> ExportPlan | None:
+    """An export needs a place for its address, and so a key."""
+    path = path_of(emr, profile)
+    if path is None or sealer is None:
+        return None
+    return ExportPlan(
+        path=path,
+        types=types_of(profile),
+        incremental=profile.bulk.since != Answer.NO,
+        jobs=Jobs(tools.database, emr.slug, sealer),
+        wait_seconds=tools.settings.export_wait_seconds,
+        clock=tools.clock,
+        sleep=tools.sleep,
+    )
 
 
 def _folder(tools: Tools, slug: str, client: FhirClient, asked: pull.Source, run_id: int) -> Path:
@@ -136,7 +159,7 @@ def _row(point: Point, known: Any, as_of: dt.datetime) -> dict[str, Any]:
         "query": point.query,
         "patient_id": point.patient,
         "value": point.cursor,
-        "as_of": as_of,
+        "as_of": min(as_of, point.as_of or as_of),
         "whole_at": as_of if point.full else known.whole_at if known is not None else None,
     }
 

@@ -48,13 +48,15 @@ class TypeReport(msgspec.Struct, kw_only=True):
 
 class Point(msgspec.Struct, kw_only=True):
     """What one search gives for the next one of its kind: `cursor`, None where it must be read whole
-    again. `full`: it was read whole this time. `query` is "_id" for what was read by id."""
+    again. `full`: it was read whole this time. `query` is "_id" for what was read by id. `as_of`: of an
+    earlier moment than the reading itself, where an EMR took its time over an export."""
 
     type: str
     query: str = ""
     patient: str = ""
     cursor: dt.datetime | None = None
     full: bool = True
+    as_of: dt.datetime | None = None
 
 
 class RosterReport(msgspec.Struct, kw_only=True):
@@ -68,12 +70,13 @@ class RosterReport(msgspec.Struct, kw_only=True):
 
 
 class PullReport(msgspec.Struct, kw_only=True):
-    """What the manifest holds."""
+    """What the manifest holds. `deleted` are `Type/id` that the EMR itself says are gone."""
 
     emr: str
     types: dict[str, TypeReport]
     notes: list[str] = []
     points: list[Point] = []
+    deleted: list[str] = []
     roster: RosterReport = msgspec.field(default_factory=RosterReport)
 
     def of_status(self, status: str) -> frozenset[str]:

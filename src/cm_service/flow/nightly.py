@@ -97,6 +97,7 @@ def _keep(db: Database, plans: Night, source: Source) -> Stored:
         replaces=source.replaces,
         holes=source.holes,
         whole_for=source.whole_for,
+        deleted=source.deleted,
         entangled=source.entangled(),
     )
     stored = store.take(source.reading)

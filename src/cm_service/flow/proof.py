@@ -118,6 +118,7 @@ async def _compare(
         sealer=None,
         capability=Capability(),
         types=source.read,
+        export=None,
     )
     report = await pull.pull(client, again, folder, progress=lambda _: None)
     types = (report.of_status("complete") & source.read & OWNED.keys()) - source.reading.unread

@@ -60,8 +60,9 @@ class Entry(NamedTuple):
 
 class Store:
     """Takes one reading into the store. `replaces` are the types whose absence means deletion, for the
-    patients in `whole_for` where a type stands there; `entangled` the patient ids that a merge joins: they
-    are judged when all have been read. With `only`, nothing is taken for any other patient."""
+    patients in `whole_for` where a type stands there; `deleted` are `Type/id` gone by the EMR's own word,
+    `entangled` the patient ids that a merge joins: they are judged when all have been read. With `only`,
+    nothing is taken for any other patient."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Store:
         replaces: frozenset[str],
         holes: Mapping[str, frozenset[str]],
         whole_for: Mapping[str, frozenset[str]] | None = None,
+        deleted: frozenset[str] = frozenset(),
         entangled: frozenset[str] = frozenset(),
         only: frozenset[str] | None = None,
     ) -> None:
@@ -80,9 +82,10 @@ class Store:
             held = sync.held_records(connection, self.emr)
             before = sync.count_by_type(connection, self.emr)
             approved = approvals.of_emr(connection, self.emr)
+            self.losers = set(sync.owners(connection, self.emr, deleted).values())
         self.only = only
         self.held = {who: each for who, each in held.items() if only is None or who in only}
-        self.vanished = Vanished(replaces, before, whole_for or {}, approved)
+        self.vanished = Vanished(replaces, before, whole_for or {}, approved, deleted)
         merged = {who for who, held in self.held.items() if held.survivor != who}
         self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
         self.links: dict[str, str | None] = {}
@@ -221,7 +224,7 @@ class Store:
         unread = sorted(
             who
             for who in self.held.keys() - self.vanished.visited
-            if self.vanished.replaces & OWNED.keys() or self.held[who].survivor != who
+            if self.vanished.replaces & OWNED.keys() or self.held[who].survivor != who or who in self.losers
         )
         for part in sync.chunks(unread):
             with self.db.read() as connection:

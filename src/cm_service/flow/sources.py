@@ -24,7 +24,8 @@ class Source(NamedTuple):
     """One night's reading. `types` says per FHIR type how it was read; `replaces` are the types whose
     absence means deletion, `unread` those not read to their end, `refused` those the EMR denies.
     `of_whom` says of the types that were read patient by patient for whom they were, `whole_for` for whom
-    not only what changed; `problems` what went wrong beside that."""
+    not only what changed; `problems` what went wrong beside that. `deleted` are `Type/id` that the EMR says
+    are gone."""
 
     reading: sieve.Reading
     pulled: bool
@@ -38,6 +39,7 @@ class Source(NamedTuple):
     points: tuple[landing.Point, ...] = ()
     asked: pull.Source | None = None
     folder: Path | None = None
+    deleted: frozenset[str] = frozenset()
 
     def patients(self) -> Iterator[tuple[str, Facts]]:
         return self.reading.patients()
@@ -119,6 +121,7 @@ def from_pull(
         points=tuple(report.points),
         asked=asked,
         folder=folder,
+        deleted=frozenset(key for key in report.deleted if key.partition("/")[0] in complete),
     )
 
 

@@ -26,7 +26,7 @@ class Vanished:
     """Collects while a reading is taken in. `replaces` are the types that were read to their end,
     `before` how many resources were held per type; `whole_for` says of the types that were read patient by
     patient for whom all of it was: of others nothing is known to be gone. `approved` says how many of a
-    type may be gone because a person has said so."""
+    type may be gone because a person has said so, `deleted` which are by the EMR's own word."""
 
     def __init__(
         self,
@@ -34,8 +34,9 @@ class Vanished:
         before: Mapping[str, int],
         whole_for: Mapping[str, frozenset[str]],
         approved: Mapping[str, int],
+        deleted: frozenset[str] = frozenset(),
     ) -> None:
-        self.approved = approved
+        self.approved, self.deleted = approved, deleted
         self.replaces, self.before, self.whole_for = replaces, before, whole_for
         self.seen: set[str] = set()  # resource keys, to tell a move from a deletion
         self.visited: set[str] = set()
@@ -50,7 +51,9 @@ class Vanished:
     def kept(self, patient_id: str, old: Facts, new: Facts) -> dict[str, AnyFact]:
         """What was held and not read: it stays for now, and is noted if its type was fully read."""
         gone = old.keys() - new.keys()
-        noted = {key for key in gone if self._was_read(key.partition("/")[0], patient_id)}
+        noted = {
+            key for key in gone if key in self.deleted or self._was_read(key.partition("/")[0], patient_id)
+        }
         if noted:
             self._missing.setdefault(patient_id, set()).update(noted)
         return {key: old[key] for key in gone}

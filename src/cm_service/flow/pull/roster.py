@@ -46,7 +46,7 @@ async def find(client: FhirClient, source: Source, seen: tuple[str, ...] | None)
     reason = ""
     if source.group:
         try:
-            return Roster(await _members(client, source.group), "group")
+            return Roster(await group_members(client, source.group), "group")
         except EmrError as error:
             reason = f"the Group of the panel could not be read: {error}"
     if seen is not None:
@@ -54,7 +54,8 @@ async def find(client: FhirClient, source: Source, seen: tuple[str, ...] | None)
     return Roster(source.panel, "store", reason)
 
 
-async def _members(client: FhirClient, group: str) -> tuple[str, ...]:
+async def group_members(client: FhirClient, group: str) -> tuple[str, ...]:
+    """Raises EmrError."""
     resource = await client.read("Group", group.removeprefix("Group/"))
     return tuple(dict.fromkeys(_patients(resource, References(client.base_url))))
 

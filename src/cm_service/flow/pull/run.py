@@ -25,6 +25,7 @@ from cm_service.flow.landing import (
     make_private,
     save_manifest,
 )
+from cm_service.flow.pull import export as exporting
 from cm_service.flow.pull import roster
 from cm_service.flow.pull.journal import Journal, plan_in
 from cm_service.flow.pull.reader import TypeReader
@@ -56,8 +57,11 @@ async def pull(client: FhirClient, source: Source, folder: Path, *, progress: Pr
         for reference in source.named:
             run.references.add(reference)
         await run.ask_capability()
-        await run.read(PATIENT, [[WHOLE_TYPE]])
-        others = [name for name in (*WHOLE, *CODED) if name != PATIENT and run.wants(name)]
+        exported = await exporting.read(run, source.export) if source.export else frozenset[str]()
+        if PATIENT not in exported:
+            await run.read(PATIENT, [[WHOLE_TYPE]])
+        done = exported | {PATIENT}
+        others = [name for name in (*WHOLE, *CODED) if name not in done and run.wants(name)]
         await _together(run.read(name, queries(name, run.capability, source.concept_map)) for name in others)
         referenced = [(name, holder) for name, holder in REFERENCED.items() if run.wants(name, holder)]
         await _together(run.read_referenced(name, holder) for name, holder in referenced)
@@ -156,7 +160,7 @@ class _Pull:
     async def read(self, type_: str, ways: Sequence[Sequence[Query]], *, by_id: bool = False) -> None:
         report = self.report.types[type_] = TypeReport(type=type_)
         reach = EVERYTHING if by_id else self.source.reach.get(type_, EVERYTHING)
-        with self._file(report) as file:
+        with self.file(report) as file:
             reader = TypeReader(self, report, file, reach.since)
             try:
                 if reach.within_patient and not (await self.roster()).ids:
@@ -169,13 +173,13 @@ class _Pull:
                     self.report.points += reader.points
             except EmrError as error:
                 self._settle(report, error)
-        self._hold_against_the_token(report)
+        self.hold_against_the_token(report)
         self.progress(report)
         log.info(
             "type_read", type=type_, status=report.status, pages=report.pages, resources=report.resources
         )
 
-    def _file(self, report: TypeReport) -> TypeFile:
+    def file(self, report: TypeReport) -> TypeFile:
         """With what an earlier run has landed in it."""
         type_ = report.type
         end = self.journal.ends.get(type_, 0) if self.journal else 0
@@ -183,22 +187,22 @@ class _Pull:
         if self.journal and file.size < end:
             self.journal.forget(type_)
         report.resources = len(file.kept)
-        self._collect(type_, file.kept)
+        self.collect(type_, file.kept)
         return file
 
     def landed(self, report: TypeReport, page: Page) -> None:
         """A page is in its file."""
-        self._collect(report.type, page.resources)
+        self.collect(report.type, page.resources)
         self.progress(report)
 
-    def _hold_against_the_token(self, report: TypeReport) -> None:
+    def hold_against_the_token(self, report: TypeReport) -> None:
         """An EMR that filters by scope answers well, and shows a part or nothing."""
         if report.status == "complete" and not may_read_all(self.client.scope, report.type):
             report.status = "failed"
             report.reason = f"the token does not grant reading all of {report.type}"
             report.patients, report.failed = None, {}
 
-    def _collect(self, type_: str, lines: Iterable[bytes]) -> None:
+    def collect(self, type_: str, lines: Iterable[bytes]) -> None:
         """What other types need of these."""
         if type_ in REFERENCED.values():
             for line in lines:

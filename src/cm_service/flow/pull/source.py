@@ -12,6 +12,7 @@ import msgspec
 from cm_service.db.sealed import Sealer
 from cm_service.fhir.capability import Capability
 from cm_service.flow.normalisers.used_codes import ConceptMap
+from cm_service.flow.pull.export_plan import ExportPlan
 
 PAGE_SIZE = 200
 OVERLAP = dt.timedelta(minutes=10)  # commits 120 s late, and clocks 120 s apart on either side, are six
@@ -50,7 +51,8 @@ class Source(msgspec.Struct, frozen=True):
     `cursors` say from when on a search may ask; one without is read whole. `known` are ids per type that
     are read by themselves where only changes are asked for: what search does not report of them (that they
     were deleted) must be seen every night. With a `sealer` a pull that was killed goes on. `capability` is
-    given where /metadata need not be asked for, `types` where not all are wanted.
+    given where /metadata need not be asked for, `types` where not all are wanted. `export`: what is read by
+    `$export` in place of searches.
     """
 
     slug: str
@@ -69,3 +71,4 @@ class Source(msgspec.Struct, frozen=True):
     sealer: Sealer | None = None
     capability: Capability | None = None
     types: frozenset[str] | None = None
+    export: ExportPlan | None = None
