@@ -245,3 +245,16 @@ def test_where_nothing_tells_what_changed_every_night_reads_everything(
     assert (told["status"], told["removed"]) == ("complete", 1)
     assert "changes_only" not in told["types"]["Observation"]
     assert clinic.outcomes() == ["eligible", "not_eligible", "not_eligible"]
+
+
+def test_a_roster_that_names_nobody_of_this_emr_is_no_empty_practice(
+    database: Database, tmp_path: Path
+) -> None:
+    clinic = Limited(database, tmp_path, "nextgen")
+    clinic.roster(["nobody", "nowhere"])
+    told = clinic.run()
+    assert told["status"] == "partial"
+    assert "none of the 2 patients of the roster is in this EMR" in " ".join(told["problems"])
+    clinic.roster([*clinic.ids, "nobody"])
+    told = clinic.run()
+    assert told["types"]["Patient"]["notes"] == ["1 of 4 patients of the roster are not in this EMR"]

@@ -174,6 +174,7 @@ class _Pull:
             except EmrError as error:
                 self._settle(report, error)
         self.hold_against_the_token(report)
+        self._hold_against_the_roster(report)
         self.progress(report)
         log.info(
             "type_read", type=type_, status=report.status, pages=report.pages, resources=report.resources
@@ -201,6 +202,20 @@ class _Pull:
             report.status = "failed"
             report.reason = f"the token does not grant reading all of {report.type}"
             report.patients, report.failed = None, {}
+
+    def _hold_against_the_roster(self, report: TypeReport) -> None:
+        """A list that names nobody of this EMR is a mistake, and never an empty practice."""
+        named = self._roster is not None and self._roster.origin in ("list", "group")
+        if report.type != PATIENT or report.status != "complete" or not named or report.changes_of:
+            return
+        assert self._roster is not None
+        ids = self._roster.ids
+        missing = [one for one in ids if one not in self._patients]
+        if missing:
+            report.note(f"{len(missing)} of {len(ids)} patients of the roster are not in this EMR")
+        if ids and len(missing) == len(ids):
+            report.status, report.patients = "failed", None
+            report.reason = f"none of the {len(ids)} patients of the roster is in this EMR"
 
     def collect(self, type_: str, lines: Iterable[bytes]) -> None:
         """What other types need of these."""
