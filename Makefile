@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench faults edits kills openapi foreign-emr token-server bulk-client axe lock clean
+.PHONY: demo test lint bench faults edits lost-changes kills openapi foreign-emr token-server bulk-client axe lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -28,12 +28,15 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.night
 
-# Both end with one line of JSON; see docs/campaigns.md.
+# Each ends with one line of JSON; see docs/campaigns.md.
 faults: $(VENV)/.installed
 	$(BIN)/python -m campaigns.faults $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 edits: $(VENV)/.installed
 	$(BIN)/python -m campaigns.edits $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+lost-changes: $(VENV)/.installed
+	$(BIN)/python -m campaigns.changes $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 # Every point with every EMR; `make test` takes a sample of them.
 kills: $(VENV)/.installed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ _STATUS = frozenset({"status", "lifecycleStatus"})
 
 class Crash(BaseException):
     """The process is dead. No code of the product may catch this, as none survives a SIGKILL."""
+
+
+def steady(seconds: float) -> float:
+    """In steps of powers of two, so that the jitter of the client's waits changes no figure."""
+    return 2.0 ** round(math.log2(seconds)) if seconds > 0 else 0.0
 
 
 class Life:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import math
 import random
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from campaigns import wants
-from campaigns.harm import FLAVOURS, KINDS, Clinicians, Crash, Life, LostAnswers, MortalDatabase
+from campaigns.harm import FLAVOURS, KINDS, Clinicians, Crash, Life, LostAnswers, MortalDatabase, steady
 from campaigns.wants import BASE, START, Columns, Minted
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
@@ -85,8 +84,7 @@ class World:
         return f"{self.rng.getrandbits(64):016x}"
 
     async def sleep(self, seconds: float) -> None:
-        """In steps of powers of two, so that the jitter of the client's waits changes no figure."""
-        self.now += dt.timedelta(seconds=2.0 ** round(math.log2(seconds)) if seconds > 0 else 0)
+        self.now += dt.timedelta(seconds=steady(seconds))
         await asyncio.sleep(0)
 
     async def _way(self, incoming: Incoming) -> Outgoing:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from cm_service.flow.landing import PullReport, TypeReport
-from cm_service.flow.pull import Source, pull
+from cm_service.flow.pull import Reach, Source, pull
+from cm_service.flow.pull.source import Since
 from cm_service.sandbox import server
 from cm_service.sandbox.declared import Paging
+from cm_service.sandbox.index import Dropped
 from cm_service.sandbox.personality import GENEROUS
 from cm_service.sandbox.store import Store
 from tests.fhir.builders import ask
@@ -74,3 +76,23 @@ def test_1B_F15_pages_that_never_rest_are_split_by_patient(emr: tuple[Store, str
     assert (said.status, said.patients) == ("complete", PATIENTS)
     assert "change faster than they can be read" in said.notes[0]
     assert {version.id for version in store.live("Condition")} <= landed(tmp_path / "run")
+
+
+def test_a_second_reading_that_finds_nothing_at_all_proves_nothing(
+    emr: tuple[Store, str], tmp_path: Path
+) -> None:
+    """What the cursor was taken from should have come again: the EMR stopped using the filter meanwhile."""
+    store, base = emr
+    key, since = ("Condition", "", ""), store.clock() - dt.timedelta(minutes=1)
+    reach = {"Condition": Reach(since=Since.INSTANT)}
+
+    def meanwhile(report: TypeReport) -> None:
+        if report.type == "Condition" and report.pages == 1:
+            store.clinician_delete("Condition", "c0")  # c3 moves to the first page
+            store.index.dropped = {"Condition": Dropped.EMPTY}
+
+    source = Source("east", reach=reach, cursors={key: since})
+    report = ask(base, lambda client: pull(client, source, tmp_path / "run", progress=meanwhile))
+    assert report.types["Condition"].status == "complete"
+    assert [point.full for point in report.points if point.type == "Condition"] == [True]
+    assert landed(tmp_path / "run") == {"c0", "c1", "c2", "c3", "c4"}

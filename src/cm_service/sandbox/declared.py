@@ -78,6 +78,8 @@ class Paging:
     move while people write. `numbered`: pages are counted, not rows. `of_type`: next links are searches
     of the type. `repeats`: rows of the page before that come again. `stops_at`: rows after which the
     next link just disappears. `reuse_seconds`: the same search is answered with the old result.
+    `uneven`: every other page holds half of what was asked for. `by_change`: what changed last stands
+    last, so rows move when they are edited.
     """
 
     parameter: str = "_page"
@@ -88,6 +90,8 @@ class Paging:
     repeats: int = 0
     stops_at: int | None = None
     reuse_seconds: int = 0
+    uneven: bool = False
+    by_change: bool = False
 
 
 @dataclass(frozen=True)

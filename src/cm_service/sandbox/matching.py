@@ -24,6 +24,7 @@ _FRACTION = re.compile(r"\.(\d{1,6})", re.ASCII)
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb)?(\d.*)", re.ASCII)
 _COMMA = re.compile(r"(?<!\\),")
 _BAR = re.compile(r"(?<!\\)\|")
+_SPECIAL = re.compile(r"[\\|]")
 _ESCAPED = re.compile(r"\\([\\,|$])")
 
 _COMPARE: dict[str, Callable[[Interval, Interval], bool]] = {
@@ -48,6 +49,8 @@ def compile_test(parameter: SearchParameter, raw: str, *, base: str) -> Test:
     choices = [part for part in _COMMA.split(raw) if part]
     if not choices:
         raise ValueError("no value")
+    if build is _token_test and not _SPECIAL.search(raw):
+        return _plain_codes_test(parameter, frozenset(choices))
     if build is None:
         tests = [_reference_test(parameter, part, base) for part in choices]
     else:
@@ -101,6 +104,11 @@ def local_key(reference: object, *, base: str = "") -> str | None:
 
 def _unescape(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
+
+
+def _plain_codes_test(parameter: SearchParameter, codes: frozenset[str]) -> Test:
+    """What `_token_test` says of each, at once: clients ask for codes by the hundred."""
+    return lambda resource: any(code in codes for _, code in tokens(parameter, resource))
 
 
 def _token_test(parameter: SearchParameter, raw: str) -> Test:

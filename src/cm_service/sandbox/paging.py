@@ -104,7 +104,7 @@ class Pages:
         return self._page(found, name, int(offset), body)
 
     def _page(self, found: _Found, name: str, start: int, body: Body) -> Page:
-        end, limit = start + found.count, self._paging.stops_at
+        end, limit = start + self._size(start, found.count), self._paging.stops_at
         links = [("self", self._link(found, name, start) if start else found.url())]
         if end < len(found.versions) and (limit is None or end < limit):
             links.append(("next", self._link(found, name, end)))
@@ -113,6 +113,10 @@ class Pages:
         if shown:
             bundle["entry"] = [_entry(version, found, body) for version in shown]
         return Page(bundle, tuple(shown))
+
+    def _size(self, start: int, count: int) -> int:
+        is_short = self._paging.uneven and start // count % 2 == 0
+        return max(1, count // 2) if is_short else count
 
     def _link(self, found: _Found, name: str, start: int) -> str:
         parameter = self._paging.parameter

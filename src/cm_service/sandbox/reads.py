@@ -10,7 +10,7 @@ from cm_service.sandbox.answers import Answer, Refusal
 from cm_service.sandbox.calls import Call, Emr, known_version
 from cm_service.sandbox.capability import capability_statement
 from cm_service.sandbox.paging import Page
-from cm_service.sandbox.search import check_needs, parse, run
+from cm_service.sandbox.search import check_needs, dropping, parse, run
 from cm_service.sandbox.told import version_answer
 from cm_service.sandbox.versions import Version
 from cm_service.sandbox.wire import Resource, encode, etag, instant
@@ -41,7 +41,9 @@ def search(emr: Emr, call: Call) -> Answer:
 
 
 def _search(emr: Emr, call: Call, place: str = "") -> Answer:
-    declared, kind = emr.declared(call.type), emr.personality
+    declared, kind = dropping(
+        emr.declared(call.type), emr.personality, emr.store.index.dropped.get(call.type)
+    )
     strict = call.preference("handling") == "strict"
     query = parse(call.query, declared=declared, limits=kind, strict=strict, base=call.base)
     check_needs(query, declared)
@@ -49,6 +51,8 @@ def _search(emr: Emr, call: Call, place: str = "") -> Answer:
         found = emr.pages.reused(call.type, query, lambda: run(emr.store, call.type, query))
     else:
         found = run(emr.store, call.type, query)
+    if kind.paging.by_change:
+        found = sorted(found, key=lambda version: version.updated)
     start = emr.pages.start_of(place, query.count) if place else 0
     return _page_answer(emr.pages.first(call.type, query, found, base=call.base, body=emr.body, start=start))
 

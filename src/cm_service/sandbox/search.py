@@ -7,11 +7,12 @@ was ignored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from cm_service.sandbox.answers import Refusal
 from cm_service.sandbox.declared import Declared, Personality, Unknown
+from cm_service.sandbox.index import Dropped
 from cm_service.sandbox.matching import Test, compile_test
 from cm_service.sandbox.store import Store
 from cm_service.sandbox.versions import Version
@@ -61,6 +62,17 @@ def parse(pairs: Pairs, *, declared: Declared, limits: Personality, strict: bool
         else:
             _unknown(query, name, raw, how=limits.unknown, strict=strict)
     return query
+
+
+def dropping(declared: Declared, limits: Personality, how: Dropped | None) -> tuple[Declared, Personality]:
+    """The same type and EMR while `_lastUpdated` is not used."""
+    if how is None:
+        return declared, limits
+    if how is Dropped.SHOWN:
+        return replace(declared, idle=declared.idle | {"_lastUpdated"}), limits
+    known = {name: each for name, each in declared.parameters.items() if name != "_lastUpdated"}
+    unknown = Unknown.MATCHES_NOTHING if how is Dropped.EMPTY else Unknown.IGNORED
+    return replace(declared, parameters=known), replace(limits, unknown=unknown)
 
 
 def _unknown(query: Query, name: str, raw: str, *, how: Unknown, strict: bool) -> None:

@@ -22,15 +22,23 @@ def _utc_now() -> dt.datetime:
 
 
 class Store:
-    """Thread-safe. `clock` gives an aware instant, `new_id` the ids that the server assigns."""
+    """Thread-safe. `clock` gives an aware instant, `new_id` the ids that the server assigns.
+
+    `clock` may be that of another node at every call (`nodes.py`); then `time` is what time it really is.
+    `lateness` says for how many seconds searches do not show what is written, though it is stamped.
+    """
 
     def __init__(
         self,
         *,
         clock: Callable[[], dt.datetime] = _utc_now,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        time: Callable[[], dt.datetime] | None = None,
+        lateness: Callable[[], float] | None = None,
     ) -> None:
         self.clock = clock
+        self.time = time or (lambda: self.clock())
+        self.lateness = lateness
         self.new_id = new_id
         self.journal: list[Version] = []
         self.index = SearchIndex()
@@ -177,7 +185,8 @@ class Store:
     def seen(self, version: Version, *, held: bool = False, lag_seconds: float = 0.0) -> Version | None:
         """The version that a search finds for a resource, which may be an older one, or none yet."""
         before = self.clock() - dt.timedelta(seconds=lag_seconds) if lag_seconds else None
-        return self.index.seen(self._versions[(version.type, version.id)], held=held, before=before)
+        chain = self._versions[(version.type, version.id)]
+        return self.index.seen(chain, now=self.time(), held=held, before=before)
 
     def carriers(self) -> dict[tuple[str, str], list[str]]:
         """Identifier -> `Type/id` of all, dead ones too, that ever carried it or were sent with it.
@@ -209,6 +218,8 @@ class Store:
         self._replace(chain[-1] if chain else None, version)
         chain.append(version)
         self.journal.append(version)
+        if self.lateness is not None:
+            self.index.hide(version.position, self.time() + dt.timedelta(seconds=self.lateness()))
         for identifier in ever_carried(version):
             keys = self._carried.setdefault(identifier, {})
             keys[(version.type, version.id)] = keys.get((version.type, version.id), 0) + 1
@@ -216,6 +227,7 @@ class Store:
     def _undo(self, version: Version) -> None:
         chain = self._versions[(version.type, version.id)]
         chain.pop()
+        self.index.forget(version.position)
         self._replace(version, chain[-1] if chain else None)
         for identifier in ever_carried(version):
             keys = self._carried[identifier]

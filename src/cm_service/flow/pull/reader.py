@@ -142,8 +142,9 @@ class TypeReader:
         self._note(search, state.cursor(source.now), full=True)
 
     async def _changes(self, search: Search, old: dt.datetime, *, post: bool) -> bool:
-        """Read them; False where the EMR will not have it, drops the filter, or finds nothing at all: what
-        the cursor was taken from should have come again, and one EMR answers an unknown parameter so."""
+        """Read them; False where the EMR will not have it, drops the filter, or finds nothing at all in its
+        last reading: what the cursor was taken from should have come again, and one EMR answers an unknown
+        parameter so."""
         source = self._run.source
         asked = window(earliest(old, source.now) or old, source.overlap, self._since)
         try:
@@ -157,7 +158,7 @@ class TypeReader:
                 raise
             self._report.note(f"read whole, because {error}")
             return False
-        if state.newest is None:
+        if not state.rows:
             return False
         self._note(search, state.cursor(source.now), full=False)
         return True

@@ -1,0 +1,67 @@
+"""`make lost-changes` on a small scale: sound code loses nothing, and code that is broken on purpose does."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campaigns import changes
+from campaigns.roads import Roads
+
+from cm_service.flow.pull import reader, walk
+from cm_service.flow.pull.walk import Walk
+from cm_service.sandbox.index import Dropped
+
+
+def lost_of(folder: Path, *, count: int = 500, seed: int = 1) -> Counter[str]:
+    return changes.campaign(folder, count=count, seed=seed)
+
+
+def test_nothing_is_lost_and_no_run_with_a_hole_calls_itself_complete(tmp_path: Path) -> None:
+    figures = lost_of(tmp_path, count=1000)
+    assert not changes.is_bad(figures)
+    assert 1000 <= figures["changes"] <= 1200
+    faults = ("killed runs", "expired links", "network faults", "answers of failing types")
+    assert all(figures[name] > 0 for name in ("dropped_filters", *faults)), figures
+    assert figures["types read for changes"] > 100
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_seed_others(tmp_path: Path) -> None:
+    runs = []
+    for number, seed in enumerate((3, 3, 4)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        runs.append(lost_of(folder, count=100, seed=seed))
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_window_without_overlap_loses_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = reader.window
+    monkeypatch.setattr(
+        reader, "window", lambda cursor, _overlap, since: really(cursor, dt.timedelta(0), since)
+    )
+    figures = lost_of(tmp_path)
+    assert figures["lost"] > 0
+    assert figures["false_complete"] > 0
+    assert changes.is_bad(figures)
+
+
+def test_pages_read_only_once_make_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Walk, "settled", lambda *_: True)
+    assert lost_of(tmp_path)["false_complete"] > 0
+
+
+def test_who_does_not_look_at_what_comes_back_notices_no_dropped_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def believe(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(walk, "check_effect", believe)
+    monkeypatch.setattr(Roads, "_drop", lambda _: (0, Dropped.SHOWN))
+    figures = lost_of(tmp_path, count=200)
+    assert figures["dropped_filters_noticed"] < figures["dropped_filters"]
+    assert changes.is_bad(figures)
