@@ -13,10 +13,11 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
-from cm_service.api.security import jwks_http, key_sets
-from cm_service.api.security.jwks_http import require_allowed
+from cm_service.api.security import key_sets
 from cm_service.db import doors
 from cm_service.errors import BadInput
+from cm_service.fhir import outside
+from cm_service.fhir.outside import require_allowed
 from tests.api.door_world import (
     BASE,
     NOW,
@@ -229,7 +230,7 @@ def test_5_f12_a_key_set_that_is_not_simply_there_opens_nothing(
 def test_5_f12_a_slow_drip_ends_at_the_deadline(
     world: Doors, remote: Machine, keys: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jwks_http, "DEADLINE_SECONDS", 0.3)
+    monkeypatch.setattr(outside, "DEADLINE_SECONDS", 0.3)
     keys.seconds = 0.05
     refused(ask(world, remote))
 
