@@ -20,7 +20,7 @@ from cm_service.db import care, connections, hints
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
-from cm_service.flow import check, ladder_told, landing, passport
+from cm_service.flow import check, high_water, ladder_told, landing, passport
 from cm_service.flow.connection import CONNECTION_SETTINGS, pair, parameters_of
 from cm_service.flow.nightly import lease_of
 from cm_service.settings import Settings
@@ -216,6 +216,7 @@ def remove(
             landing.forget(settings.data_dir, slug)
         with doors.write() as connection:
             hints.forget(connection, slug)
+        high_water.note(settings.data_dir, slug, None)
         people.print(f"EMR {slug} removed, with what was known of {patients} patients")
         if as_json:
             emit({"slug": slug, "status": "complete", "patients": patients})

@@ -11,11 +11,12 @@ from rich.table import Table
 
 from cm_service import wiring
 from cm_service.cli.output import emit, errors_become_exits, people
-from cm_service.db import connections, ledger, placements
+from cm_service.db import connections, cursors, ledger, placements, sync
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
 from cm_service.fhir import vendor
 from cm_service.fhir.capability import Capability
+from cm_service.flow import high_water
 from cm_service.flow import resolve as resolving
 from cm_service.flow.book import Book, Pace
 from cm_service.flow.deliver import rungs
@@ -135,3 +136,36 @@ def accept(
         people.print(f"{len(intent)} accepted by {by}: they go out in the next sync")
         if as_json:
             emit({"status": "complete", "accepted": intent})
+
+
+@app.command()
+def restored(
+    since: Annotated[str, typer.Option(help="When the backup was made: an instant with its offset.")],
+    emr: Annotated[str | None, typer.Option(help="Only this EMR.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Say that a backup was put back: what waited then may have been sent after it, so it counts as unknown
+    and is looked up before it is sent; the next sync reads everything."""
+    with errors_become_exits(as_json):
+        settings, moment = Settings(), wiring.instant(since)
+        if moment > wiring.now():
+            raise BadInput("--since lies in the future")
+        database = wiring.open_database(settings)
+        with database.read() as connection:
+            every = [row.slug for row in connections.list_emrs(connection)]
+            slugs = [connections.get_emr(connection, emr).slug] if emr else every
+        counts = {slug: _restored(settings, database, slug, moment) for slug in slugs}
+        for slug, count in counts.items():
+            people.print(f"{slug}: {count} intents are unknown until they have been looked up")
+        if as_json:
+            emit({"status": "complete", "unknown": counts})
+
+
+def _restored(settings: Settings, database: Database, slug: str, since: dt.datetime) -> int:
+    with database.lease(f"the sync of {slug}"):
+        with database.write() as connection:
+            count = ledger.restored(connection, slug, since=since, now=wiring.now())
+            cursors.read_whole_again(connection, slug)
+            newest = sync.newest_run(connection, slug)
+        high_water.note(settings.data_dir, slug, newest)
+    return count

@@ -14,7 +14,9 @@ from cm_service import __version__, wiring
 from cm_service.api.app import create_app
 from cm_service.cli.output import FAILED, emit, errors_become_exits, people
 from cm_service.db import connections
+from cm_service.db.engine import Database
 from cm_service.errors import BadInput, CmError
+from cm_service.flow import high_water
 from cm_service.rules import registry
 from cm_service.sandbox import panel as panels
 from cm_service.sandbox import server as sandboxes
@@ -89,6 +91,10 @@ def doctor(as_json: Json = False) -> None:
             unusable = _unusable(settings, emr)
             healthy = healthy and unusable is None
             checks[f"credentials of {emr.slug}"] = unusable or f"{emr.auth}, readable"
+            older = _is_older(settings, database, emr.slug)
+            healthy = healthy and older is None
+            if older is not None:
+                checks[f"store of {emr.slug}"] = older
     except (CmError, sa.exc.SQLAlchemyError, OSError) as error:
         healthy = False
         own = isinstance(error, CmError)
@@ -111,6 +117,15 @@ def _unusable(settings: Settings, emr: Any) -> str | None:
     """What keeps us from asking this EMR: told now, not by the night."""
     try:
         wiring.credentials(settings, emr)
+    except CmError as error:
+        return str(error)
+    return None
+
+
+def _is_older(settings: Settings, database: Database, slug: str) -> str | None:
+    """Was a backup put back, and nobody has said so?"""
+    try:
+        high_water.check(database, settings.data_dir, slug)
     except CmError as error:
         return str(error)
     return None

@@ -19,7 +19,7 @@ from cm_service.cli.output import (
     people,
     progress,
 )
-from cm_service.db import connections, sync
+from cm_service.db import connections, retention, sync
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput, CmError, Lost
 from cm_service.flow import freshness
@@ -57,13 +57,14 @@ def run(
         return
     with errors_become_exits(as_json):
         settings = Settings()
-        database = wiring.open_database(settings)
+        database, doors = wiring.both_stores(settings)
         options = NightOptions(
             as_of=wiring.instant(as_of), source=source, full=full, dry_run=dry_run, max_new=max_new
         )
         tools = wiring.night_tools(settings, database)
         reports = [_one(tools, slug, options) for slug in _slugs(database, emr, source)]
         wiring.tell(settings, database)
+        retention.apply(database, doors, now=wiring.now())
     for report in reports:
         _show(report)
     worst = max((report["status"] for report in reports), key=_WORST.index)

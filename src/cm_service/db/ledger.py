@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from cm_service.db.sync import chunks
-from cm_service.db.tables import DeclineRow, Intent, Placement
+from cm_service.db.tables import DeclineRow, Emr, Intent, Placement
 from cm_service.errors import Lost
 
 NATIVE = "native"
+RESTORED = "a backup was put back: it may have been sent after it"
 _OUTLINE = (
     Intent.id,
     Intent.emr,
@@ -255,8 +256,24 @@ def sending_becomes_unknown(connection: sa.Connection, emr: str, *, now: dt.date
     return connection.execute(statement).rowcount
 
 
+def restored(connection: sa.Connection, emr: str, *, since: dt.datetime, now: dt.datetime) -> int:
+    """The store is a backup of `since`: whatever waited then may have gone out after it, so that it is
+    looked up before it is sent. Returns how many rows."""
+    connection.execute(sa.update(Emr).where(Emr.slug == emr).values(restored_at=now))
+    mine = sa.select(Intent.id).where(Intent.emr == emr)
+    waiting = (
+        sa.update(Placement)
+        .where(Placement.state.in_(["pending", "sending"]), Placement.intent_id.in_(mine))
+        .values(state="unknown", reason=RESTORED, sent_at=since, missed_at=None, updated_at=now)
+    )
+    return connection.execute(waiting).rowcount
+
+
 def has_adopted(connection: sa.Connection, emr: str) -> bool:
-    """Does the ledger hold what it never sent? Then an older store wrote to this EMR and was lost."""
+    """Does the EMR hold what the ledger does not know that it sent? Then an older store wrote to this EMR
+    and was lost, or a backup was put back."""
+    if connection.scalar(sa.select(Emr.restored_at).where(Emr.slug == emr)) is not None:
+        return True
     mine = sa.select(Intent.id).where(Intent.emr == emr)
     found = sa.select(Placement.id).where(
         Placement.intent_id.in_(mine), Placement.reference.is_not(None), Placement.sent_at.is_(None)

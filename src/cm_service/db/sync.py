@@ -212,6 +212,10 @@ def count_by_type(connection: sa.Connection, emr: str) -> dict[str, int]:
     return counts
 
 
+def newest_run(connection: sa.Connection, emr: str) -> int | None:
+    return connection.scalar(sa.select(sa.func.max(Run.id)).where(Run.emr == emr))
+
+
 def last_pull(connection: sa.Connection, emr: str) -> Any | None:
     """The newest pull that came to its end, complete or not."""
     ended = sa.and_(Run.emr == emr, Run.source == "pull", Run.status.in_(["complete", "partial"]))

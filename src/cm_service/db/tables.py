@@ -85,6 +85,7 @@ class Emr(Base):
     max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number
     # How this service is registered for SMART launches: KEY: VALUE of `emr set launch.KEY`.
     launch_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    restored_at: Mapped[dt.datetime | None]  # a backup was put back: the ledger may lack what was sent
     # How it notifies us: KEY: VALUE of `emr set notify-KEY`, the secret by reference.
     notify_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     # Who signs CDS Hooks calls for this EMR, and with which keys (one of the two).

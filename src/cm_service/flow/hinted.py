@@ -24,7 +24,7 @@ from cm_service.errors import EmrError, EmrRefused, FilterDropped, IncompleteAns
 from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.values import References
-from cm_service.flow import evaluate, landing, passport, pull, record
+from cm_service.flow import evaluate, high_water, landing, passport, pull, record
 from cm_service.flow.connection import parameters_of
 from cm_service.flow.nightly import NightOptions, Tools, deliver, lease_of, plans_of
 from cm_service.flow.normalise import OWNED
@@ -68,6 +68,7 @@ def follow(tools: Tools, doors: Database, slug: str) -> Counter[str]:
     if not due and not free:
         return Counter()
     with tools.database.lease(lease_of(slug)):
+        high_water.check(tools.database, tools.settings.data_dir, slug)
         return asyncio.run(_follow(tools, doors, slug, due=due, free=free, last=last, now=now))
 
 

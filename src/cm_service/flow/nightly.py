@@ -13,7 +13,7 @@ from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
 from cm_service.errors import EmrError
 from cm_service.fhir.client import FhirClient
-from cm_service.flow import evaluate, figures, intake, notices, passport
+from cm_service.flow import evaluate, figures, high_water, intake, notices, passport
 from cm_service.flow.book import Pace
 from cm_service.flow.connection import parameters_of
 from cm_service.flow.deliver import Delivery
@@ -37,6 +37,7 @@ def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[st
     """One night for one EMR; returns the summary of the contract. Raises Busy, and whatever made the
     whole night impossible; holes and refusals make it partial and are named in the summary."""
     with tools.database.lease(lease_of(slug)):
+        high_water.check(tools.database, tools.settings.data_dir, slug)
         return asyncio.run(_night(tools, slug, options, tell))
 
 
@@ -51,6 +52,7 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
         emr = connections.get_emr(connection, slug)
     kind = "folder" if options.source else "pull"
     with figures.Run(db, slug, options.as_of, kind, tools.clock) as run:
+        high_water.note(tools.settings.data_dir, slug, run.id)
         with db.write() as connection:
             ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
         async with tools.client(emr) as client:
