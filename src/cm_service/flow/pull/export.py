@@ -100,7 +100,6 @@ class _Export:
         until = plan.clock() + dt.timedelta(seconds=plan.wait_seconds)
         self._bulk = Bulk(run.client.http, until=until, clock=plan.clock, sleep=plan.sleep)
         self._asked = f"{plan.path} {' '.join(sorted(reports))}"
-        self._renewed = False
 
     async def read(self) -> None:
         whom = await self._whom()
@@ -191,9 +190,6 @@ class _Export:
         try:
             await download(self._bulk, file, draft, with_token=manifest.with_token)
         except LinkExpired:
-            if self._renewed:
-                raise
-            self._renewed = True
             again = await self._manifest(job)
             if len(again.output) <= place or again.moment != manifest.moment:
                 raise
