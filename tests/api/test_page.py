@@ -13,6 +13,7 @@ import pytest
 from cm_service.db import ledger
 from tests.api.page_world import ADA, Page, open_page, two_patients
 from tests.api.practice_world import OpenPractice
+from tests.flow.night_world import out_of_range, stay
 
 
 @pytest.fixture
@@ -109,3 +110,36 @@ def _ledger(practice: OpenPractice) -> list[Any]:
 def _held(practice: OpenPractice, kind: str) -> dict[str, Any]:
     row = next(row for row in _ledger(practice) if row.kind == kind and row.patient_id == "p1")
     return practice.emr.current(kind, row.reference.partition("/")[2]).resource
+
+
+def test_after_a_stay_the_clocks_run_in_business_days_and_seven_points_are_asked(tmp_path: Path) -> None:
+    """Discharged on Thursday the 19th: two business days later is Monday the 23rd."""
+    practice = OpenPractice(tmp_path, [*out_of_range(), stay()])
+    page = open_page(practice)
+    html = page.get().text
+    clocks = html.partition("Clocks that run")[2].partition("</section>")[0]
+    assert "2026-11-23" in clocks and "1 business day left" in clocks
+    points = re.findall(r'name="covered" value="([^"]+)"', html)
+    assert len(points) == 7
+    logged = page.act(
+        "contact",
+        patient="p1",
+        minutes="20",
+        medium="phone",
+        service="post-discharge",
+        reached="true",
+        covered=points,
+    )
+    assert "warning signs taught: covered" in logged
+
+
+def test_what_no_rung_took_can_be_copied_as_text(practice: OpenPractice, page: Page) -> None:
+    with practice.doors.store.write() as connection:
+        task = next(
+            row for row in ledger.of_patients(connection, "clinic", ["p1"])["p1"] if row.kind == "Task"
+        )
+        ledger.move(connection, task.placement_id, now=practice.doors.now, state="refused", reason="422")
+    html = page.get().text
+    refused = html.partition("Refused (1)")[2].partition("</ul>")[0]
+    assert "Copy as text" in refused and "call by 2026-11-27" in refused
+    assert "Copy as text" not in html.partition(">Written (")[2].partition("</ul>")[0]

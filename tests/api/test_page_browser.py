@@ -252,3 +252,37 @@ def test_the_first_contact_can_be_logged_by_keyboard_alone(place: Clinic, page: 
             break
     frame.locator("#notice").filter(has_text="Contact logged").wait_for()
     assert frame.evaluate("document.activeElement.id") == "notice", "a screen reader hears what was done"
+
+
+def test_what_was_typed_into_another_form_survives_an_act(place: Clinic, page: Page) -> None:
+    frame = place.open(page)
+    frame.get_by_label("Note").fill("She asked about her feet")
+    submit(frame, "Accept: I care for this patient", "Next: record")
+    assert frame.get_by_label("Note").input_value() == "She asked about her feet"
+
+
+def test_copy_as_text_is_one_click(place: Clinic, page: Page) -> None:
+    frame = place.open(page)
+    submit(frame, "Accept: I care for this patient", "Next: record")
+    submit(frame, "Record the consent", "Consent recorded")
+    frame.get_by_role("button", name="Copy as text: Plan").click()
+    frame.locator("#notice").filter(has_text="Copied as text").wait_for()
+    frame.get_by_label("Note").focus()
+    page.keyboard.press("Control+V")
+    assert (
+        "HbA1c" in frame.get_by_label("Note").input_value()
+        or "Plan" in frame.get_by_label("Note").input_value()
+    )
+
+
+def test_the_worklist_opens_outside_a_chart(place: Clinic, page: Page) -> None:
+    place.emr.launches["standalone"] = (None, "n")
+    page.goto(place.framed(f"{place.service}/launch/standalone/clinic"))
+    frame = app_of(page)
+    frame.get_by_role("button", name="This is right: open").click()
+    frame.get_by_role("heading", name="Candidates").wait_for()
+    assert frame.get_by_text("Lovelace").is_visible() and frame.get_by_text("Boole").is_visible()
+    checked(page, frame, "8-worklist")
+    frame.get_by_label("Program").select_option("ED-FU")
+    frame.get_by_role("button", name="Show", exact=True).click()
+    frame.get_by_text("Lovelace").wait_for(state="detached")

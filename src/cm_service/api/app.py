@@ -16,6 +16,7 @@ from cm_service.api.follower import Follower
 from cm_service.api.launch import routes as launch
 from cm_service.api.nights import Nights
 from cm_service.api.notifications import routes as notifications
+from cm_service.api.pages import lists as worklist_page
 from cm_service.api.pages import routes as pages
 from cm_service.api.security import token_endpoint
 from cm_service.api.security.gate import Gate
@@ -42,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(each.router)
     app.include_router(pages.static)
     app.include_router(pages.router)
+    app.include_router(worklist_page.router)
     if settings is not None:
         app.state.doorway = _doorway(settings)
         app.add_middleware(

@@ -25,6 +25,7 @@ class Filter(NamedTuple):
     awake_on: dt.date | None = None  # leaves out whoever is snoozed beyond that day
     after: tuple[int, str, str, str] | None = None  # urgency, due (ISO), emr, patient_id
     limit: int = 50
+    by_due: bool = False  # what is due first, before what is urgent
 
 
 def save(connection: sa.Connection, rows: Rows) -> None:
@@ -65,20 +66,22 @@ FAR = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
 def page(connection: sa.Connection, wanted: Filter) -> list[Any]:
-    """Most urgent first, then what is due first. Rows of the connections in `wanted.emrs` only."""
+    """Most urgent first, then what is due first, or the other way round with `by_due`. Rows of the
+    connections in `wanted.emrs` only."""
     row = WorklistRow
-    order = (row.urgency, sa.func.coalesce(row.due_at, FAR), row.emr, row.patient_id)
+    first = _turned(wanted, row.urgency, sa.func.coalesce(row.due_at, FAR))
+    order = (*first, row.emr, row.patient_id)
     statement = sa.select(row.__table__).where(row.emr.in_(wanted.emrs), *_tests(wanted))
     if wanted.after is not None:
         urgency, due, emr, patient_id = wanted.after
-        last = (
-            sa.literal(urgency),
-            sa.literal(dt.datetime.fromisoformat(due), row.due_at.type),
-            emr,
-            patient_id,
-        )
+        due_at = sa.literal(dt.datetime.fromisoformat(due), row.due_at.type)
+        last = (*_turned(wanted, sa.literal(urgency), due_at), emr, patient_id)
         statement = statement.where(sa.tuple_(*order) > sa.tuple_(*last))
     return list(connection.execute(statement.order_by(*order).limit(wanted.limit)))
+
+
+def _turned(wanted: Filter, urgency: Any, due: Any) -> tuple[Any, Any]:
+    return (due, urgency) if wanted.by_due else (urgency, due)
 
 
 def _tests(wanted: Filter) -> list[sa.ColumnElement[bool]]:

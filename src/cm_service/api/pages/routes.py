@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from cm_service.api.doorway import doorway
 from cm_service.api.launch import sessions
-from cm_service.api.pages import consent_text, roles, views, visit
+from cm_service.api.pages import consent_text, lists, roles, views, visit
 from cm_service.api.pages.acts import DEEDS
 from cm_service.api.pages.sight import MEDIA, sight
 from cm_service.db import cases
@@ -76,7 +76,7 @@ def part_of(request: Request, *, notice: str = "") -> Response:
     """The patient's page, or the worklist where the session has no patient."""
     who, door = visit.session(request), doorway(request)
     if who.patient_id is None:
-        raise Lost(visit.NOTHING)
+        return lists.list_of(request, lists.Wish(), notice=notice)
     with door.store.read() as connection:
         seen = sight(
             connection,

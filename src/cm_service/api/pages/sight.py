@@ -131,7 +131,8 @@ def _why(decision: Decision) -> Why:
 def _evidence(each: Evidence) -> str:
     said = each.value or each.raw or "no value"
     told = f" {each.unit}" if each.unit and each.value else ""
-    as_written = f", written as {each.raw}" if each.raw and each.raw != each.value else ""
+    code = each.raw.rpartition("|")[2]
+    as_written = f", in the chart as {code}" if code and code != each.value else ""
     return f"{each.type}: {said}{told}, {each.date or 'without a date'}{as_written}"
 
 

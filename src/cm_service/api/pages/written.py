@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cm_service.fhir import rawjson
 from cm_service.flow.intents import State
+from cm_service.flow.ours import is_closed
 from cm_service.flow.rungs.wording import page_of
 
 _STANDS, _WAITS, _REFUSED, _UNKNOWN, _STORE = "written", "waiting", "refused", "unknown", "here only"
@@ -23,6 +24,7 @@ _GROUPS = {
 }
 _PLANNED = frozenset({"Task", "CarePlan", "Goal"})
 _OWN = "own-store"
+_KINDS = {"CarePlan": "Plan", "Encounter": "Contact", "Communication": "Message"}
 
 
 class Written(NamedTuple):
@@ -46,22 +48,33 @@ def _one(row: Any, now: dt.datetime) -> Written:
     group = _STORE if row.rung == _OWN else _GROUPS[State(row.state)]
     wanted = rawjson.loads(row.wanted.encode())
     held = row.held_until if row.held_until is not None and row.held_until > now else None
-    text = text_of(wanted)
     return Written(
         id=row.id,
         group=group,
-        title=text.partition("\n")[0][:120],
+        title=title_of(wanted),
         where=str(row.reference or ""),
         reason="deleted in the EMR" if row.deleted else str(row.reason or ""),
         held_until=held,
-        text="" if group == _STANDS and not row.deleted else text,
+        text="" if group == _STANDS and not row.deleted else text_of(wanted),
     )
+
+
+def title_of(wanted: dict[str, Any]) -> str:
+    """One line: what it is, and how it stands."""
+    kind = str(wanted["resourceType"])
+    element = {"Task": "code", "Goal": "description", "CarePlan": "title"}.get(kind, "")
+    held = wanted.get(element) or text_of(wanted).partition("\n")[0].partition(". ")[0]
+    said = held.get("text") if isinstance(held, dict) else held
+    status = wanted.get("lifecycleStatus") or wanted.get("status")
+    return f"{_KINDS.get(kind, kind)}: {str(said)[:120]}" + (f" ({status})" if kind in _PLANNED else "")
 
 
 def text_of(wanted: dict[str, Any]) -> str:
     """Plain text for a note that a person pastes."""
     if wanted["resourceType"] in _PLANNED:
         page = page_of(wanted)
+        if is_closed(wanted):
+            return "\n".join(filter(None, (title_of(wanted), str(wanted.get("description") or ""))))
         return "\n".join((page.title, *page.core, *page.why))
     payload = [str(each.get("contentString") or "") for each in wanted.get("payload") or ()]
     narrative = re.sub(r"<br ?/?>", "\n", str((wanted.get("text") or {}).get("div") or ""))

@@ -50,7 +50,7 @@ def worklist_(
             appointment_from=appointment_from,
             appointment_before=appointment_before,
             awake_on=awake_on,
-            after=_after(doorway(request), cursor),
+            after=after_of(doorway(request), cursor),
             limit=limit,
         ),
     )
@@ -66,7 +66,7 @@ def candidates(
     cursor: Cursor = None,
 ) -> schemas.WorklistPage:
     wanted = Filter(
-        emrs=(), status="candidate", rule=rule, after=_after(doorway(request), cursor), limit=limit
+        emrs=(), status="candidate", rule=rule, after=after_of(doorway(request), cursor), limit=limit
     )
     with doorway(request).store.read() as connection:
         parts.emr_row(connection, emr)
@@ -80,7 +80,7 @@ def _page(request: Request, emr: str | None, wanted: Filter) -> schemas.Worklist
         here = tuple(slug for slug in slugs if emr in (None, slug))
         rows = worklist.page(connection, wanted._replace(emrs=here)) if here else []
     saw(request, [(row.emr, row.patient_id) for row in rows])
-    following = _cursor(doorway(request), rows[-1]) if len(rows) == wanted.limit else None
+    following = cursor_of(doorway(request), rows[-1]) if len(rows) == wanted.limit else None
     return schemas.WorklistPage(items=[_item(row) for row in rows], next=following)
 
 
@@ -102,13 +102,13 @@ def _item(row: Any) -> schemas.WorklistItem:
     )
 
 
-def _cursor(door: Doorway, row: Any) -> str:
+def cursor_of(door: Doorway, row: Any) -> str:
     """Sealed, because it names a patient and stands in a URL that we made."""
     key = [row.urgency, (row.due_at or FAR).isoformat(), row.emr, row.patient_id]
     return door.sealer.seal(msgspec.json.encode(key).decode())
 
 
-def _after(door: Doorway, cursor: str | None) -> tuple[int, str, str, str] | None:
+def after_of(door: Doorway, cursor: str | None) -> tuple[int, str, str, str] | None:
     if cursor is None:
         return None
     try:
