@@ -7,8 +7,7 @@
   const users = "BroadcastChannel" in self ? new BroadcastChannel("cm-user") : null;
   let user = "";
 
-  // Messages of a parent or of any other window are nobody's orders.
-  addEventListener("message", (event) => event.stopImmediatePropagation(), true);
+  // Nothing here listens to messages of a parent or of any other window.
 
   const headers = () => ({ Authorization: `Bearer ${token}` });
 
