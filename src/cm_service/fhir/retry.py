@@ -11,6 +11,7 @@ from cm_service.fhir.instants import parse_http_date
 FIRST_WAIT, LONGEST_WAIT = 0.5, 120.0
 # Some gateways send the epoch second (or millisecond) at which to come back where seconds belong.
 _EPOCH_FROM, _EPOCH_MS_FROM = 1_000_000_000, 100_000_000_000
+_MAKES_SENSE = 31 * 86_400.0  # exports have asked for hours and days; nobody means a century
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -24,7 +25,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _until(parse_http_date(text), headers)
     if seconds >= _EPOCH_FROM:
         seconds = _until(_epoch(seconds), headers)
-    return seconds if 0 <= seconds < float("inf") else None
+    return seconds if 0 <= seconds <= _MAKES_SENSE else None
 
 
 def wait_before(attempt: int, asked: float | None = None) -> float:
