@@ -82,7 +82,8 @@ def test_a_create_is_never_sent_again_when(
 def test_an_unknown_create_that_shows_up_late_is_taken_as_it_is(database: Database, tmp_path: Path) -> None:
     with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
         network.fail("POST Task", DROPPED_AFTER)
-        network.fail("GET Task?identifier", answers(403), always=True)
+        for search in ("GET Task?identifier", "GET Task?patient", "GET Task?subject"):
+            network.fail(search, answers(403), always=True)
         assert clinic.run()["unknown"] == 1
         network.heal()
         report = clinic.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from cm_service.errors import Busy, Misconfigured
 
 # PostgreSQL takes a moment to see that a client was killed; whoever is started again at once waits so long.
 _UNTIL_THE_DEAD_ARE_GONE = 1.0
+_LOCKED_SECONDS = 30.0
 _BESIDE = ("-wal", "-shm")  # what SQLite keeps beside its file
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 
@@ -144,12 +146,26 @@ def _options(is_sqlite: bool) -> dict[str, Any]:
     return {"pool_pre_ping": True, "hide_parameters": True}
 
 
+def _set(connection: Any, pragma: str) -> None:
+    """Of two processes that turn a new file to WAL at once, SQLite tells one that the file is locked
+    without waiting for it, whatever the timeout."""
+    give_up = time.monotonic() + _LOCKED_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+
+
 def _prepare_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN
         for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+            _set(connection, pragma)
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
