@@ -70,7 +70,7 @@ def test_every_declared_search_parameter_is_really_understood(emr: RunningEmr) -
         ("GET", "Patient/p1/Observation", 404),
         ("GET", "Patient/p1/$everything", 404),
         ("POST", "Task/$validate", 404),
-        ("GET", "$export", 404),
+        ("GET", "$reindex", 404),
         ("GET", "_history", 404),
         ("GET", "Patient/_history", 404),
         ("GET", "", 400),
