@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COUNT ?=
 SEED ?=
 
-.PHONY: demo test lint bench faults edits lost-changes kills openapi foreign-emr token-server bulk-client axe lock clean
+.PHONY: demo test lint bench faults edits lost-changes kills openapi pictures foreign-emr token-server bulk-client axe lock clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "cm-service needs Python 3.11 or newer")'
@@ -26,7 +26,7 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.night
+	$(BIN)/python -m benchmarks
 
 # Each ends with one line of JSON; see docs/campaigns.md.
 faults: $(VENV)/.installed
@@ -45,11 +45,15 @@ kills: $(VENV)/.installed
 openapi: $(VENV)/.installed
 	$(BIN)/cm-service openapi > openapi/cm_service.json
 
+# Those of docs/care-manager.md: Chromium walks the first path on the synthetic panel.
+pictures: $(VENV)/.installed
+	$(BIN)/python -m tests.api.first_path
+
 # The FHIR server that the tests run against (Java 17, Maven): 215 MB, once.
 foreign-emr: $(VENV)/.installed
 	$(BIN)/python -m tests.real.foreign_emr
 
-# The token server that the tests run against (Node 20): 3 MB, once.
+# The token server that the tests run against, and the OAuth client that comes to ours (Node 20): 4 MB, once.
 token-server:
 	cd tests/real/oidc && npm ci --ignore-scripts --no-audit --no-fund
 

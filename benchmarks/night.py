@@ -1,4 +1,5 @@
-"""`make bench`: a night from landing to stored decisions, against two yardsticks on the same bytes.
+"""`python -m benchmarks.night`: a night from landing to stored decisions, against two yardsticks on the
+same bytes.
 
 The foreign data of tests/data is repeated under new ids to about 330 MB. In one run: (1) the night:
 sieve, normalise, keep, evaluate, plan, store; (2) a plain loop that reads each line and validates it
@@ -178,7 +179,7 @@ def child(part: str, landing: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
+def figures() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="cm-bench-") as folder:
         landing = Path(folder) / "landing"
         size = repeat(DATA, landing, copies=COPIES) / 1e6
@@ -186,10 +187,10 @@ def main() -> None:
         results = {}
         for part in PARTS:
             results[part] = child(part, landing)
-            figures = ", ".join(f"{name} {value:.4g}" for name, value in results[part].items())
-            print(f"{part}: {figures}")
+            told = ", ".join(f"{name} {value:.4g}" for name, value in results[part].items())
+            print(f"{part}: {told}")
     speed = {part: size / results[part]["seconds"] for part in ("scan", "night", "models")}
-    night_figures = {
+    return {
         "mb_per_s": round(speed["night"], 1),
         "times_fhir_resources": round(speed["night"] / speed["models"], 1),
         "from_raw_scan": round(speed["scan"] / speed["night"], 2),
@@ -198,7 +199,6 @@ def main() -> None:
         "fhir_resources_mb_per_s": round(speed["models"], 1),
         "raw_scan_mb_per_s": round(speed["scan"], 1),
     }
-    print(json.dumps({"night": night_figures}))
 
 
 if __name__ == "__main__":
@@ -208,4 +208,4 @@ if __name__ == "__main__":
         measured["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(measured))
     else:
-        main()
+        print(json.dumps({"night": figures()}))

@@ -111,7 +111,7 @@ def _judged(store: Store, minted: Minted, row: Any, ever: list[str]) -> Iterator
 
 
 def _read(store: Store, row: Any, key: str) -> Iterator[Found]:
-    """What we want is there, but for what people made theirs."""
+    """What we want is there, but for what people made theirs: who ended it says why, too."""
     type_, _, id_ = key.partition("/")
     versions = [version.resource or {} for version in store.history(type_, id_)]
     by = [version.by for version in store.history(type_, id_)]
@@ -124,7 +124,8 @@ def _read(store: Store, row: Any, key: str) -> Iterator[Found]:
     for name in sorted(set(row.human) - touched):
         yield Found(BLAMED, f"{key} {name}")
     wanted = ours.materialise(rawjson.loads(row.wanted.encode()), lambda _: None)
-    for name in sorted(_plain(wanted) - set(row.human)):
+    reason = {"statusReason"} if ours.WITHDRAWING & set(row.human) else set()
+    for name in sorted(_plain(wanted) - set(row.human) - reason):
         if versions[-1].get(name) != wanted[name]:
             yield Found(UNSAID, f"{key} {name}")
 

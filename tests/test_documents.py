@@ -90,3 +90,12 @@ def test_the_migrations_are_one_road_from_one_beginning_to_one_head() -> None:
 def _is_alembics_own(change: object) -> bool:
     table = change[1] if isinstance(change, tuple) else None
     return isinstance(table, sa.Table) and table.name == "alembic_version"
+
+
+def test_the_care_managers_pictures_are_there_small_and_all_in_the_text() -> None:
+    text = (ROOT / "docs" / "care-manager.md").read_text()
+    pictures = sorted((ROOT / "docs" / "pictures").iterdir())
+    assert 6 <= len(pictures) <= 10
+    assert [each.name for each in pictures if f"(pictures/{each.name})" not in text] == []
+    assert text.count("](pictures/") == len(pictures)
+    assert [each.name for each in pictures if not 0 < each.stat().st_size <= 150_000] == []

@@ -47,12 +47,6 @@ class Busy(CmError):
     advice = Advice.RETRY
 
 
-class WorkerFailed(CmError):
-    """A process that shared the work of a night is gone or failed: what it read is not stored."""
-
-    advice = Advice.RETRY
-
-
 class InvalidResource(CmError):
     """A resource of our own making that is no valid FHIR R4: never sent, a fault of ours to report."""
 

@@ -32,7 +32,7 @@ from cm_service.fhir.scopes import Wanted
 from cm_service.fhir.signing import ALGORITHMS, Signer, signer_of
 from cm_service.fhir.smart import Registration, TokenCredentials
 from cm_service.fhir.vendor import Answer, Verb
-from cm_service.flow import notices, passport
+from cm_service.flow import notices, passport, subscribing
 from cm_service.flow.passport.paper import WRITTEN
 from cm_service.flow.tools import Tools
 from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
@@ -254,7 +254,8 @@ def _wanted(settings: Settings, emr: Any) -> Wanted:
     allows = passport.profile_of(settings, emr).allows
     verbs = (Verb.CREATE, Verb.UPDATE)
     writes = (kind for kind in WRITTEN if any(allows(kind, verb).answer != Answer.NO for verb in verbs))
-    return Wanted(reads, frozenset(writes))
+    asks = [subscribing.TYPE] if emr.notify_options.get("subscribe") == "on" else []
+    return Wanted(reads, frozenset([*writes, *asks]))
 
 
 def token(emr: Any) -> str:
@@ -282,7 +283,12 @@ def _secret(reference: str | None, what: str) -> str:
 def night_tools(settings: Settings, database: Database) -> Tools:
     """What `flow.nightly` needs of the process."""
     return Tools(
-        settings, database, lambda emr: fhir_client(settings, emr), now, sealer=lambda: sealer(settings)
+        settings,
+        database,
+        lambda emr: fhir_client(settings, emr),
+        now,
+        sealer=lambda: sealer(settings),
+        notify_secret=notify_secret,
     )
 
 

@@ -28,6 +28,7 @@ from cm_service.sandbox import server
 from cm_service.sandbox.app import BASE_PATH, create_app
 from cm_service.sandbox.store import Store
 from tests.api.door_world import Doors, add_emr, open_doors
+from tests.api.emr_chart import chart_of
 from tests.api.launch_world import CLIENT, LaunchingEmr
 from tests.flow.night_world import emr_with
 from tests.real.parts import missing
@@ -59,6 +60,7 @@ class FramingEmr(LaunchingEmr):
             "/token": self._token,
             "/jwks": self._json,
             "/chart": self._chart,
+            "/patient": self._patient,
             "/probe": self._probe,
             f"{BASE_PATH}/.well-known/smart-configuration": self._json,
         }
@@ -90,6 +92,10 @@ class FramingEmr(LaunchingEmr):
             f"<iframe title='Care management' name=app src='{source}'>"
         )
 
+    async def _patient(self, request: Request) -> Response:
+        """A patient's chart as people know it, with a button that opens the frame."""
+        return HTMLResponse(chart_of(self.store, request.query_params["id"], request.query_params["src"]))
+
     async def _probe(self, _request: Request) -> Response:
         answer = HTMLResponse("probe")
         answer.headers["Set-Cookie"] = "probe=1; Path=/; SameSite=None; Secure; HttpOnly"
@@ -110,6 +116,11 @@ class Clinic:
     def framed(self, url: str, *, chart: str | None = None) -> str:
         return f"{chart or self.chart}/chart?src={quote(url, safe='')}"
 
+    def chart_url(self, patient: str, user: str) -> str:
+        """Where somebody who is signed in to the EMR finds this patient."""
+        launch = quote(self.launch_url(patient, user), safe="")
+        return f"{self.chart}/patient?id={patient}&src={launch}"
+
     def open(self, page: Page, patient: str = "p1", user: str = "n") -> Frame:
         """A launch in the frame, up to the page that is usable."""
         page.goto(self.framed(self.launch_url(patient, user)))
@@ -129,8 +140,8 @@ class Clinic:
 
 
 def app_of(page: Page) -> Frame:
-    page.wait_for_selector("iframe")
-    frame = page.frame(name="app")
+    element = page.wait_for_selector("iframe")
+    frame = element.content_frame() if element else None
     assert frame is not None
     return frame
 
@@ -164,16 +175,34 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def picture(page: Page, name: str) -> None:
-    """At the width of a side panel and of a screen, the frame as high as what is in it."""
+def picture(page: Page, name: str, width: int) -> None:
+    """As wide as a side panel or a screen, and as high as what is in it."""
+    page.set_viewport_size({"width": width, "height": 900})
+    element = page.query_selector("iframe")
+    frame = element.content_frame() if element else page.main_frame
+    assert frame is not None
+    height = int(frame.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": width, "height": height})
+    if element:
+        element.evaluate("(frame, height) => { frame.style.height = `${height}px`; }", height)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        height = int(app_of(page).evaluate("document.documentElement.scrollHeight"))
-        page.set_viewport_size({"width": width, "height": height})
-        page.add_style_tag(content=f"iframe {{ height: {height}px !important }}")
-        page.screenshot(path=PICTURES / f"{name}-{width}.png")
-        page.evaluate("document.querySelectorAll('style')[1].remove()")
+    page.screenshot(path=PICTURES / f"{name}-{width}.png")
+    if element:
+        element.evaluate("frame => { frame.style.height = ''; }")
+
+
+@contextmanager
+def unfolded(frame: Frame) -> Iterator[None]:
+    """What is folded away is there as well: nobody looks at it otherwise."""
+    frame.evaluate(
+        """() => { for (const each of document.querySelectorAll("details:not([open])")) {
+        each.open = true; each.dataset.folded = ""; } }"""
+    )
+    yield
+    frame.evaluate(
+        """() => { for (const each of document.querySelectorAll("details[data-folded]")) {
+        each.open = false; delete each.dataset.folded; } }"""
+    )
 
 
 def overflows(frame: Frame) -> bool:

@@ -1,4 +1,4 @@
-"""A service and an EMR that launches it."""
+"""A service and an EMR that launches it, or notifies it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.launch_attack_world import Both
 from tests.api.launch_world import launching
+from tests.api.notify_world import PEOPLE, Notified
 
 
 @pytest.fixture
@@ -32,3 +33,15 @@ def shared(_once: Both) -> Both:
     emr.base, emr.key = kept
     world.http.cookies.clear()
     return world, emr
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Notified:
+    return Notified(tmp_path, PEOPLE)
+
+
+@pytest.fixture
+def told(clinic: Notified) -> Notified:
+    """With a subscription that shook hands."""
+    clinic.shake()
+    return clinic

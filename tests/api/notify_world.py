@@ -12,11 +12,14 @@ import httpx
 from cm_service.db import connections, hints, sync
 from cm_service.flow.hinted import follow
 from tests.api.practice_world import OpenPractice
+from tests.flow.night_world import out_of_range, patient
 
 SECRET = "s3cret-of-the-clinic"
 BEARER = {"Authorization": f"Bearer {SECRET}"}
 TOPIC = "https://emr.example/SubscriptionTopic/encounter-end"
 Json = dict[str, Any]
+NURSE = {"resourceType": "Practitioner", "id": "nurse"}
+PEOPLE = [patient("p1"), patient("p2"), *out_of_range("p3"), NURSE]
 
 
 class Notified(OpenPractice):
@@ -116,3 +119,13 @@ def bundle(
         "response": {"status": "200"},
     }
     return {"resourceType": "Bundle", "type": "history", "entry": [first, *entries]}
+
+
+def codes(clinic: Notified, who: str) -> set[str]:
+    """Of the Tasks that the EMR holds for this patient."""
+    return {
+        coding["code"]
+        for task in clinic.tasks()
+        if task["for"]["reference"] == f"Patient/{who}"
+        for coding in task["code"]["coding"]
+    }

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from cm_service.db import launches
+from cm_service.db import launches, worklist
 from tests.api.practice_world import OpenPractice
 from tests.flow.night_world import condition, out_of_range
 
@@ -77,3 +77,34 @@ def open_page(practice: OpenPractice, patient: str | None = "p1", **changes: Any
     with practice.doors.database.write() as connection:
         launches.open_session(connection, token, **columns)
     return Page(practice, token)
+
+
+def many(practice: OpenPractice, count: int, **changes: Any) -> None:
+    """Candidates in the projection; every fifth of another program, due one after the other."""
+    rules = ["A1C-OUT", "CHR-MULTI", "ED-FU", "DIS-TCM", "A1C-OVERDUE"]
+    rows = []
+    for n in range(count):
+        due = practice.doors.now + dt.timedelta(hours=(n * 37) % count - count // 2)
+        task = {"id": n, "code": "a1c-outreach", "rule": rules[n % 5], "text": f"Call number {n}"}
+        rows.append(
+            {
+                "emr": "clinic",
+                "patient_id": f"many-{n}",
+                "name": f"Person {n}",
+                "birth_date": "1970-01-01",
+                "status": "candidate",
+                "urgency": n % 4,
+                "due_at": due,
+                "tasks": [{**task, "status": "requested", "due": due.isoformat(), "urgency": n % 4}],
+                "rules": [rules[n % 5]],
+                "cannot_tell": [],
+                "part": 0,
+                "labels": "",
+                "care_manager": "",
+                "snoozed_until": None,
+                "appointment_at": None,
+            }
+            | changes
+        )
+    with practice.doors.store.write() as connection:
+        worklist.save(connection, rows)

@@ -12,7 +12,7 @@ import pytest
 
 from cm_service.db import ledger
 from tests.api.page_world import ADA, Page, open_page, two_patients
-from tests.api.practice_world import OpenPractice
+from tests.api.practice_world import PATIENT, OpenPractice
 from tests.flow.night_world import out_of_range, stay
 
 
@@ -143,3 +143,10 @@ def test_what_no_rung_took_can_be_copied_as_text(practice: OpenPractice, page: P
     refused = html.partition("Refused (1)")[2].partition("</ul>")[0]
     assert "Copy as text" in refused and "call by 2026-11-27" in refused
     assert "Copy as text" not in html.partition(">Written (")[2].partition("</ul>")[0]
+
+
+def test_a_nurse_reads_clinical_days_and_no_instants(tmp_path: Path) -> None:
+    """Half past four in the morning in UTC is the evening before in Detroit."""
+    measured = {**PATIENT[2], "effectiveDateTime": "2026-11-11T04:30:00+00:00"}
+    html = open_page(OpenPractice(tmp_path, [*PATIENT[:2], measured])).get().text
+    assert "8.6 %, 2026-11-10" in html and "T04:30" not in html

@@ -178,7 +178,8 @@ def test_an_act_is_undone_from_the_page_within_ten_minutes(practice: OpenPractic
 def test_another_user_in_the_same_browser_ends_the_older_page(practice: OpenPractice) -> None:
     page = open_page(practice)
     with practice.doors.database.write() as connection:
-        launches.end_others(connection, "b" * 64, user="Practitioner/m", emr="clinic", now=practice.doors.now)
+        now = practice.doors.now
+        launches.end_others(connection, "b" * 64, keep=[("clinic", "Practitioner/m")], now=now)
     assert page.get().status_code == 401
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from cm_service.db.tables import Placement
 from tests.api.door_world import NOW, Machine, add_emr, bearer, register
 from tests.api.practice_world import OpenPractice
 
@@ -131,3 +133,44 @@ def test_a_bundle_is_judged_and_nothing_is_kept(practice: OpenPractice) -> None:
     items = practice.call("POST", "/v1/evaluate", json=body).json()["items"]
     assert {item["rule"]: item["outcome"] for item in items}["A1C-OUT"] == "eligible"
     assert practice.call("GET", "/v1/emrs/clinic/patients/stranger").status_code == 404
+
+
+def test_everybody_who_was_judged_is_listed_page_by_page(practice: OpenPractice) -> None:
+    (one,) = practice.call("GET", "/v1/emrs/clinic/patients").json()["items"]
+    assert one["patient"] == "p1" and "A1C-OUT" in one["eligible"]
+    page = practice.call("GET", "/v1/emrs/clinic/patients", params={"limit": 1}).json()
+    assert "p1" not in page["next"]
+    after = practice.call("GET", "/v1/emrs/clinic/patients", params={"cursor": page["next"]})
+    assert after.json() == {"items": [], "next": None}
+    assert practice.call("GET", "/v1/emrs/clinic/patients", params={"cursor": "x"}).status_code == 422
+
+
+def test_a_person_resolves_a_write_that_nobody_can_look_up(practice: OpenPractice) -> None:
+    (one, *_) = practice.call("GET", "/v1/emrs/clinic/ledger").json()["items"]
+    path = f"/v1/emrs/clinic/ledger/{one['id']}/resolution"
+    assert practice.call("POST", path, json={"outcome": "not-written"}).status_code == 422, "it is known"
+    with practice.doors.store.write() as connection:
+        connection.execute(
+            sa.update(Placement).where(Placement.intent_id == one["id"]).values(state="unknown")
+        )
+    assert practice.call("POST", path, json={"outcome": "written"}).status_code == 422
+    wrong = {"outcome": "written", "reference": f"{one['kind']}/nothing"}
+    assert practice.call("POST", path, json=wrong).status_code == 422
+    right = {"outcome": "written", "reference": one["reference"]}
+    answer = practice.call("POST", path, json=right)
+    assert (answer.status_code, answer.json()["state"]) == (200, "written"), answer.text
+    add_emr(practice.doors, "other")
+    elsewhere = practice.call("POST", path.replace("clinic", "other"), json=right)
+    assert elsewhere.status_code == 404
+
+
+def test_without_an_enrolment_no_version_of_it_can_match(practice: OpenPractice) -> None:
+    answer = practice.call("POST", f"{ONE}/consents", json=CONSENT, headers={"If-Match": '"1"'})
+    assert answer.status_code == 412
+
+
+def test_what_only_reads_is_kept_under_no_key(practice: OpenPractice) -> None:
+    body = {"bundle": {"resourceType": "Bundle", "type": "collection"}, "timezone": "America/Detroit"}
+    for _ in range(2):
+        answer = practice.call("POST", "/v1/evaluate", json=body, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 200 and "Idempotent-Replayed" not in answer.headers

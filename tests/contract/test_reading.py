@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from email.utils import parsedate_to_datetime
 
 import pytest
 
-from tests.contract.servers import FHIR, Server, content, refused
+from tests.contract.servers import FHIR, Json, Server, content, link, refused
 
-VERBS = {"read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type"}
+VERBS = {"read", "vread", "update", "patch", "delete", "create", "search-type"}
+VERBS |= {"history-instance", "history-type"}
 
 
 def test_what_was_written_is_read_with_its_version(server: Server) -> None:
@@ -69,6 +72,53 @@ def test_every_version_can_be_read_and_the_history_has_them_newest_first(server:
     assert [each["request"]["method"] for each in history["entry"]] == ["DELETE", "PUT", "POST"]
     versions = [each.get("resource", {}).get("meta", {}).get("versionId") for each in history["entry"]]
     assert versions == [None, "2", "1"]
+
+
+def test_the_history_of_a_type_tells_what_changed_since_and_what_was_deleted(server: Server) -> None:
+    old = server.made().json()
+    kept, gone = server.made().json(), server.made().json()
+    server.delete(f"/Task/{gone['id']}").raise_for_status()
+    since = instant_after(old["meta"]["lastUpdated"])
+    while instant_after(kept["meta"]["lastUpdated"], seconds=0) < since:  # in the same second as `old`
+        time.sleep(0.2)
+        kept = server.put({**kept, "description": f"Call by {time.time()}"}).json()
+        gone = server.made().json()
+        server.delete(f"/Task/{gone['id']}").raise_for_status()
+    page = server.get(f"/Task/_history?_since={since}&_count=200").json()
+    assert page["type"] == "history"
+    told = [(each["request"]["method"], id_in(each)) for each in page["entry"]]
+    assert ("DELETE", gone["id"]) in told
+    assert kept["id"] in {id_ for method, id_ in told if method != "DELETE"}
+    assert old["id"] not in {id_ for _, id_ in told}
+    assert told.index(("DELETE", gone["id"])) < told.index(("POST", gone["id"])), "the newest first"
+
+
+def test_a_long_history_of_a_type_comes_whole_or_says_that_it_does_not(server: Server) -> None:
+    """The foreign server gives one page, of the size that was asked for (else 20), without a link to the
+    next one: only `total` tells."""
+    first = server.made().json()
+    ids = {server.made().json()["id"] for _ in range(24)}
+    since = instant_after(first["meta"]["lastUpdated"], seconds=0)
+    page, found = server.get(f"/Task/_history?_since={since}&_count=1000").json(), list[str]()
+    while True:
+        found += [id_in(each) for each in page.get("entry", ())]
+        if not link(page, "next"):
+            break
+        page = server.http.get(link(page, "next")).json()
+    assert ids <= set(found)
+    some = server.get(f"/Task/_history?_since={since}&_count=2").json()
+    assert link(some, "next") or some["total"] > len(some["entry"])
+
+
+def instant_after(instant: str, *, seconds: int = 1) -> str:
+    moment = dt.datetime.fromisoformat(instant).astimezone(dt.UTC).replace(microsecond=0)
+    return f"{moment + dt.timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def id_in(each: Json) -> str:
+    """What an entry of a history is about."""
+    url = str(each["request"]["url"])
+    return str(each["resource"]["id"]) if "resource" in each else url.partition("Task/")[2].partition("/")[0]
 
 
 def test_versions_and_histories_that_are_not_there_are_404(server: Server) -> None:

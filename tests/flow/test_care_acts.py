@@ -27,10 +27,10 @@ PATIENT = [*out_of_range(), condition("bp", "I10")]
 
 
 @contextmanager
-def desk(clinic: Practice, *, now: dt.datetime = NOW, by: str = NURSE) -> Iterator[Desk]:
+def desk(clinic: Practice, *, now: dt.datetime = NOW, by: str = NURSE, patient: str = "p1") -> Iterator[Desk]:
     with clinic.database.write() as connection:
         emr = connections.get_emr(connection, "clinic")
-        yield Desk(connection, emr, "p1", base=BASE, by=by, now=now)
+        yield Desk(connection, emr, patient, base=BASE, by=by, now=now)
 
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -81,8 +81,10 @@ def test_a_week_after_everything_was_read_everything_is_read_again(
 def test_what_was_deleted_is_gone_at_the_latest_when_everything_is_read(
     database: Database, tmp_path: Path
 ) -> None:
-    with practice(database, tmp_path, [*THREE, condition("htn", "I10")]) as clinic:
+    """In an EMR that does not tell the history of a type."""
+    with far_practice(database, tmp_path, [*THREE, condition("htn", "I10")]) as (clinic, network):
         clinic.run()
+        network.fail("GET Condition/_history", answers(405))
         clinic.emr.clinician_delete("Condition", "htn")
         assert clinic.run(AS_OF + DAY)["removed"] == 0
         assert clinic.run(AS_OF + DAY, full=True)["removed"] == 1

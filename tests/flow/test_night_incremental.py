@@ -75,12 +75,10 @@ def add_clinic(database: Database) -> None:
         )
 
 
-def keep(
-    database: Database, source: Source, *, plans: Night | None = None, workers: int | None = None
-) -> Stored:
+def keep(database: Database, source: Source, *, plans: Night | None = None) -> Stored:
     night = plans or at(AS_OF)
     store = Store(database, night, replaces=frozenset(), holes=source.holes, entangled=source.entangled())
-    return store.take(source.reading, workers=workers)
+    return store.take(source.reading)
 
 
 class Person(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cm_service.db import care, cursors
+from cm_service.db import care
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput, Lost
 from cm_service.flow import freshness
@@ -148,9 +148,6 @@ def test_the_standing_tells_as_of_when_each_type_is_held(database: Database, tmp
         assert found["types"]["Condition"]["oldest"] == "2026-11-21T01:00:00+00:00"
         assert found["types"]["Patient"]["oldest"] == "2026-11-22T01:00:00+00:00"
         assert told(clinic, AS_OF + 2 * DAY)["state"] == "stale"
-        with database.read() as connection:
-            of_one = cursors.as_of_patient(connection, "clinic", "p1")
-        assert (of_one["Condition"], of_one["Patient"]) == (AS_OF, AS_OF + DAY)
 
 
 MANY = [patient(f"p{number:02}") for number in range(30)]

@@ -28,7 +28,8 @@ def test_a_task_that_somebody_works_on_is_withdrawn_and_keeps_its_owner(status: 
 
 
 def test_a_task_that_somebody_completed_stays_completed() -> None:
-    assert merged(task("completed"), WITHDRAWN, THEIRS)["status"] == "completed"
+    body = merged(task("completed"), WITHDRAWN, THEIRS)
+    assert body["status"] == "completed" and "statusReason" not in body, "nor is it done for our reason"
 
 
 def test_an_update_never_moves_a_status_that_is_theirs() -> None:

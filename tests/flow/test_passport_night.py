@@ -15,7 +15,7 @@ from cm_service.flow.passport import Passport, State
 from cm_service.sandbox import server
 from cm_service.sandbox.personality import GENEROUS
 from cm_service.sandbox.store import Store
-from tests.flow.bad_network import DROPPED_BEFORE, FINE, answers
+from tests.flow.bad_network import DROPPED_BEFORE, FINE, answers, html
 from tests.flow.night_world import AS_OF, Practice, far_practice, out_of_range, patient, practice
 
 DAY = dt.timedelta(days=1)
@@ -123,3 +123,28 @@ def test_a_folder_night_with_nothing_to_send_asks_the_emr_nothing(database: Data
     with far_practice(database, tmp_path, []) as (clinic, network):
         told = clinic.run(source=drop)
         assert (network.log, told["passport_changes"]) == ([], [])
+
+
+def test_a_page_in_place_of_metadata_takes_no_condition_off_a_create(
+    database: Database, tmp_path: Path
+) -> None:
+    """Without If-None-Exist a proxy that delivers twice makes two; so nothing is sent on such a night."""
+    with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
+        assert clinic.run()["written"] == 3
+        clinic.emr.load(out_of_range("p2"))
+        network.fail("GET metadata", html(reaches=False), always=True)
+        told = clinic.run(AS_OF + DAY)
+        assert (told["status"], told["written"]) == ("partial", 0)
+        assert [text for text in told["problems"] if text.startswith("writing stopped")]
+        network.heal()
+        assert clinic.run(AS_OF + 2 * DAY)["written"] == 3
+
+
+def test_an_emr_that_never_showed_metadata_is_written_to_after_a_search(
+    database: Database, tmp_path: Path
+) -> None:
+    with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
+        network.fail("GET metadata", html(reaches=False), always=True)
+        assert clinic.run()["written"] == 3
+        posted = [n for n, line in enumerate(network.log) if line.startswith("POST Task")]
+        assert any(line.startswith("GET Task?identifier=") for line in network.log[: posted[0]])

@@ -237,6 +237,18 @@ def test_1B_F49_fewer_resources_than_the_emr_counts_are_a_hole(emr: ScriptedEmr,
     assert report.reason.endswith("counts 3 of Patient, but its pages held 2")
 
 
+def test_1B_F12_two_versions_of_one_resource_are_one_of_those_that_the_emr_counts(
+    emr: ScriptedEmr, folder: Path
+) -> None:
+    """Somebody edited it between two pages, and so another one slipped past both."""
+    edited = {**patient("1"), "active": True}
+    pages = [searchset(patient("1"), next="/fhir/Patient?page=2", total=2), searchset(edited, total=2)]
+    emr.on("GET Patient", *pages * 4)
+    report = read(emr, folder).types["Patient"]
+    assert report.status == "failed"
+    assert report.reason.endswith("counts 2 of Patient, but its pages held 1")
+
+
 def test_a_count_that_was_right_the_second_time_is_believed(emr: ScriptedEmr, folder: Path) -> None:
     emr.on("GET Patient", searchset(patient("1"), total=2), searchset(patient("1"), total=1))
     assert read(emr, folder).types["Patient"].status == "complete"

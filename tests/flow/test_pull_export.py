@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from cm_service.db import cursors, exports
+import pytest
+from cryptography.fernet import Fernet
+
+from cm_service.db import connections, cursors, exports
 from cm_service.db.engine import Database
+from cm_service.db.sealed import Sealer
+from cm_service.fhir import vendor
+from cm_service.flow.pull.export_plan import Job, Jobs, path_of
 from tests.flow.bad_network import answers
 from tests.flow.night_world import (
     AS_OF,
@@ -20,6 +27,7 @@ from tests.flow.night_world import (
     practice,
     stay,
 )
+from tests.flow.test_pull_per_patient import Limited
 
 NEXT = AS_OF + dt.timedelta(days=1)
 FORTY = [each for number in range(40) for each in (patient(f"q{number}"), a1c(5.1, f"q{number}"))]
@@ -140,3 +148,49 @@ def test_1c_f06_a_night_that_ends_before_the_export_is_followed_by_one_that_goes
         assert sum("$export" in line for line in network.log) == 1
         assert since(database)["Patient"] <= AS_OF.astimezone(dt.UTC)
         assert job(database) is None
+
+
+GROUPED = ("epic", "oracle", "athena", "ecw", "medplum", "hapi")
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_each_emr_that_exports_is_read_so(tmp_path: Path, database: Database, kind: str) -> None:
+    clinic = Limited(database, tmp_path, kind, group_id="panel", pull="export", roster=None)
+    clinic.emr.load([group(*clinic.ids)])
+    time = Waiting(AS_OF)
+    clinic.tools = clinic.tools._replace(clock=time.clock, sleep=time.sleep)
+    told = clinic.run()
+    assert (told["status"], told["patients"], told["eligible"]) == ("complete", 3, 3), told["problems"]
+    assert told["types"]["Condition"]["pages"] == 1 and len(time.waits) >= 1
+    assert clinic.run()["status"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("kind", "group_id", "pull", "path"),
+    [
+        ("ecw", "panel", None, "Group/panel"),
+        ("ecw", None, None, None),
+        ("ecw", "panel", "search", None),
+        ("oracle", "panel", None, None),
+        ("oracle", "Group/panel", "export", "Group/panel"),
+        ("medplum", None, "export", "Patient"),
+        ("medplum", "panel", "export-system", ""),
+    ],
+)
+def test_a_connection_is_read_as_its_operator_says_and_else_as_its_kind_does(
+    kind: str, group_id: str | None, pull: str | None, path: str | None
+) -> None:
+    assert path_of(SimpleNamespace(group_id=group_id, pull=pull), vendor.load(kind)) == path
+
+
+def test_an_address_that_no_key_opens_any_more_is_none(database: Database) -> None:
+    jobs = [Jobs(database, "clinic", Sealer([Fernet.generate_key().decode()])) for _ in range(2)]
+    with database.write() as connection:
+        columns = {"base_url": "http://127.0.0.1/fhir", "timezone": "America/Detroit", "auth": "none"}
+        connections.add_emr(
+            connection, now=AS_OF, slug="clinic", write_mode="propose", settings={}, **columns
+        )
+    begun = Job("http://127.0.0.1/fhir/jobs/1", "everything", None, AS_OF.astimezone(dt.UTC))
+    jobs[0].save(begun)
+    assert jobs[0].load() == begun
+    assert jobs[1].load() is None

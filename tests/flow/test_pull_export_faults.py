@@ -107,6 +107,7 @@ class World:
         *,
         path: str = "",
         hours: float = 4,
+        filtered: bool = False,
         progress: Callable[..., None] = lambda _: None,
         credentials: Any = None,
         **source: Any,
@@ -115,6 +116,7 @@ class World:
             path=path,
             types=types_of(NO_PROFILE),
             incremental=True,
+            filtered=filtered,
             jobs=self.kept,  # type: ignore[arg-type]
             wait_seconds=hours * 3600,
             clock=lambda: NOW + dt.timedelta(seconds=self.waits.clock()),
@@ -151,7 +153,7 @@ def said(severity: str, code: str) -> Json:
 def failed(report: PullReport) -> str:
     """Why nothing of it counts."""
     assert {report.types[name].status for name in TYPES} == {"failed"} and not report.complete
-    assert not [point for point in report.points if point.query == "$export"]
+    assert not [point for point in report.points if point.query.startswith("$export")]
     return report.types["Patient"].reason
 
 
@@ -358,6 +360,27 @@ def test_errors_of_an_export_are_read_and_told_without_their_words(world: World)
     reason = failed(world.pull())
     assert "1 exception" in reason and "Jane" not in reason
     assert [each["id"] for each in world.landed()] == ["p1", "p2"]
+
+
+def test_a_filter_that_the_emr_does_not_take_is_left_out(world: World) -> None:
+    good = world.emr.script["GET $export"][0]
+    world.emr.on("GET $export", Reply(400), good)
+    report = world.pull(filtered=True)
+    assert report.complete
+    first, second = (request.target for request in world.emr.seen("GET $export"))
+    assert "_typeFilter=Observation%3F" in first and "_typeFilter" not in second
+    assert {point.query for point in report.points} == {"$export"}
+
+
+def test_an_export_for_other_codes_begins_anew(world: World) -> None:
+    queries = {point.query for point in world.pull(filtered=True).points}
+    (query,) = queries
+    assert query.startswith("$export:")
+    moments = {(name, query, ""): NOW for name in TYPES}
+    world.pull("same", filtered=True, cursors=moments, panel=("p1",))
+    moments = {(name, f"{query}0", ""): NOW for name in TYPES}
+    world.pull("other", filtered=True, cursors=moments, panel=("p1",))
+    assert ["_since" in each.target for each in world.emr.seen("GET $export")] == [False, True, False]
 
 
 def test_information_is_no_error(world: World) -> None:

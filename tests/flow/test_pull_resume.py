@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from cm_service.sandbox.personality import GENEROUS
 from cm_service.sandbox.store import Store
 from tests.fhir.builders import ask
 from tests.flow.bad_network import DROPPED_BEFORE, Network, answers, bad_network
-from tests.flow.night_world import out_of_range, stay
+from tests.flow.night_world import AS_OF, out_of_range, stay
 
 SEALER = Sealer([Fernet.generate_key().decode()])
 PEOPLE = [(f"p{number}", f"s{number}") for number in range(7)]
@@ -34,7 +35,9 @@ class World:
     def __init__(self, store: Store, network: Network, folder: Path) -> None:
         self.store, self.network, self.folder = store, network, folder
 
-    def pull(self, *, pages: int | None = None, sealer: Sealer = SEALER) -> PullReport:
+    def pull(
+        self, *, pages: int | None = None, sealer: Sealer = SEALER, now: dt.datetime | None = None
+    ) -> PullReport:
         """All of it, or until so many pages have come."""
         seen = 0
 
@@ -44,7 +47,7 @@ class World:
             if seen == pages:
                 raise KilledError
 
-        source = Source("east", sealer=sealer)
+        source = Source("east", sealer=sealer, now=now)
         return ask(
             self.network.base,
             lambda client: pull(client, source, self.folder, progress=progress),
@@ -114,6 +117,18 @@ def test_1B_F57_killed_again_and_again_it_still_ends(world: World, tmp_path: Pat
     assert report.complete
     assert world.landed() == landed
     assert len(world.requests()) <= len(asked) + kills
+
+
+def test_what_a_run_that_was_killed_has_read_is_of_its_moment(world: World) -> None:
+    """However late it is when another one goes on, and however often that was."""
+    first, second, third = (AS_OF + hours * dt.timedelta(hours=1) for hours in (0, 4, 8))
+    for moment in (first, second):
+        with pytest.raises(KilledError):
+            world.pull(pages=8, now=moment)
+    points = world.pull(now=third).points
+    moments = {point.type: point.as_of for point in points if not point.query}
+    assert (moments["Patient"], moments["Task"]) == (first, None)
+    assert second not in moments.values(), "what it read counts as read by the first one"
 
 
 @pytest.mark.parametrize("status", [404, 410])

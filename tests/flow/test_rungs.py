@@ -83,7 +83,9 @@ def test_a_newer_version_points_to_the_older_one_in_words_and_in_fhir() -> None:
 
 
 def test_a_withdrawal_is_short_and_gives_the_reason() -> None:
-    gone = task(status="cancelled", statusReason={"text": "test_recent: the test has been done"})
+    ours = [{"system": "https://cm.example/CodeSystem/cm-status-reason", "code": "test_recent"}]
+    reason = {"coding": ours, "text": "test_recent: the test has been done"}
+    gone = task(status="cancelled", statusReason=reason)
     assert text_in(note.build(copy(gone, number=2), NoteRules())).splitlines()[3:] == [
         "Reason: test_recent: the test has been done",
         "Nothing is to be done any more.",
@@ -92,6 +94,33 @@ def test_a_withdrawal_is_short_and_gives_the_reason() -> None:
     text = text_in(note.build(copy(revoked, goals=[goal()]), NoteRules()))
     assert text.startswith("WITHDRAWN: Care management plan")
     assert "Reason: nothing is left to be done" in text and "HbA1c" not in text
+
+
+def test_what_a_person_completed_is_called_completed_with_its_outcome_and_the_note_stays_valid() -> None:
+    done = task(
+        status="completed",
+        businessStatus={"text": "Reached"},
+        executionPeriod={"end": "2026-11-21T09:00:00-05:00"},
+    )
+    built = note.build(copy(done, draft=False), NoteRules())
+    lines = text_in(built).splitlines()
+    assert lines[0] == "COMPLETED: Care management task: HbA1c outreach"
+    assert lines[3:] == [
+        "HbA1c 8.6 % on 2026-11-10, target 7.0 %: call by 2026-11-27",
+        "Status: completed",
+        "Outcome: Reached",
+        "On: 2026-11-21",
+        "Nothing is to be done any more.",
+    ]
+    assert (built["status"], built["docStatus"]) == ("current", "final")
+
+
+def test_what_a_person_ended_otherwise_says_how_and_why_and_names_its_goals() -> None:
+    lost = plan(status="revoked", note=[{"text": "Lost to follow-up"}])
+    text = text_in(note.build(copy(lost, goals=[goal(lifecycleStatus="cancelled")]), NoteRules()))
+    assert text.startswith("ENDED: Care management plan")
+    assert "Status: revoked\nReason: Lost to follow-up\n- HbA1c at or below 7.0 %" in text
+    assert "WITHDRAWN" not in text
 
 
 def test_what_makes_a_new_version_is_what_a_nurse_needs_and_not_the_why_or_the_number() -> None:

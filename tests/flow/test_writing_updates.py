@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cm_service.db import ledger
 from cm_service.db.engine import Database
+from cm_service.flow import ours
 from cm_service.sandbox.declared import Personality
 from cm_service.sandbox.personality import GENEROUS
-from tests.flow.bad_network import Fault, answers, meanwhile
+from tests.flow.bad_network import DROPPED_BEFORE, Fault, answers, meanwhile
 from tests.flow.night_world import AS_OF, out_of_range
 from tests.flow.writing_world import BARE, DATED, DAY, LIAR, NEWER, Ward, ward
 
@@ -168,3 +170,45 @@ def test_what_a_clinician_deleted_is_not_brought_back(
         version = clinic.emr.current("Task", id_)
         assert version is not None
         assert version.resource is None
+
+
+def test_an_update_that_was_delivered_twice_and_then_unreadable_is_no_persons_work(
+    database: Database, tmp_path: Path
+) -> None:
+    """A proxy's second delivery is refused as a conflict with the first; what stands there is ours."""
+    with ward(database, tmp_path, out_of_range(), GENEROUS) as clinic:
+        prepare(clinic, GENEROUS)
+
+        def no_more() -> None:
+            clinic.network.fail("GET Task/", answers(503), always=True)
+
+        clinic.network.fail("PUT Task", replace(answers(409, reaches=True), then=no_more))
+        clinic.run(AS_OF + DAY)
+        assert clinic.row("Task", OUTREACH).state == "unknown"
+        clinic.network.heal()
+        clinic.emr.load([{**NEWER, "id": "newest", "effectiveDateTime": "2026-11-20"}])
+        clinic.run(AS_OF + 2 * DAY)
+        row = clinic.row("Task", OUTREACH)
+        assert (row.state, row.human, row.reason) == ("written", [], None)
+        assert clinic.held("Task", OUTREACH)["reasonReference"] == {"reference": "Observation/newest"}
+
+
+def test_an_update_that_comes_late_is_no_persons_work(database: Database, tmp_path: Path) -> None:
+    """It was taken for lost, and something else is wanted by the time it arrives."""
+    with ward(database, tmp_path, out_of_range(), GENEROUS) as clinic:
+        prepare(clinic, GENEROUS)
+        clinic.network.fail("PUT Task", DROPPED_BEFORE, answers(503, Retry_After="600"))
+        clinic.run(AS_OF + DAY)
+        lost = clinic.row("Task", OUTREACH)
+        assert (lost.state, '"Observation/newer"' in lost.sent) == ("pending", True)
+        body = ours.merged(clinic.held("Task", OUTREACH), json.loads(lost.sent), frozenset())
+
+        def arrive() -> None:
+            clinic.emr.put(body, type_="Task", id_=body["id"], by="client")
+
+        clinic.network.fail("GET Task?", answers(503), always=True)
+        clinic.network.fail("PUT Task", meanwhile(arrive))
+        clinic.emr.load([{**NEWER, "id": "newest", "effectiveDateTime": "2026-11-20"}])
+        clinic.run(AS_OF + 2 * DAY)
+        assert clinic.row("Task", OUTREACH).human == []
+        assert clinic.held("Task", OUTREACH)["reasonReference"] == {"reference": "Observation/newest"}

@@ -30,7 +30,13 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str], *, log: Path, cwd: Path, user: str = "", stop: signal.Signals = signal.SIGTERM
+    command: list[str],
+    *,
+    log: Path,
+    cwd: Path,
+    user: str = "",
+    stop: signal.Signals = signal.SIGTERM,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program that ends with this block and, on Linux, also when this process is killed."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -39,6 +45,7 @@ def running(
         process = subprocess.Popen(
             [*_tied_to_us(stop), *command],
             cwd=cwd,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

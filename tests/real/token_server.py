@@ -47,15 +47,29 @@ def with_secret(secret: str, *, style: str, client_id: str = "cm-service") -> Js
 @contextmanager
 def token_server(clients: Sequence[Json], *, scopes: Sequence[str], seconds: int = 300) -> Iterator[str]:
     """The server's address: its issuer, with `/token` and `/token/introspection` below it."""
+    config = {"clients": [FRONT, *clients], "scopes": list(scopes), "seconds": seconds}
+    with _served("server.mjs", config) as url:
+        yield url
+
+
+@contextmanager
+def launch_server(client: Json, *, scopes: Sequence[str], user: str, patient: str) -> Iterator[str]:
+    """The same provider for launches: with `/auth`, `/token` and `/jwks` below its issuer."""
+    config = {"client": client, "scopes": list(scopes), "user": user, "patient": patient}
+    with _served("launch.mjs", config) as url:
+        yield url
+
+
+@contextmanager
+def _served(program: str, config: Json) -> Iterator[str]:
     if not shutil.which("node"):
         missing("Node 20 is not installed")
     if not (HOME / "node_modules" / "oidc-provider").is_dir():
         missing("the token server is not installed: run `make token-server`")
     with tempfile.TemporaryDirectory(prefix="cm-service-token-server-") as folder:
         port, log = free_port(), Path(folder) / "log"
-        config = {"port": port, "clients": [FRONT, *clients], "scopes": list(scopes), "seconds": seconds}
-        (Path(folder) / "config.json").write_text(json.dumps(config))
-        command = ["node", str(HOME / "server.mjs"), str(Path(folder) / "config.json")]
+        (Path(folder) / "config.json").write_text(json.dumps({"port": port, **config}))
+        command = ["node", str(HOME / program), str(Path(folder) / "config.json")]
         with running(command, log=log, cwd=HOME) as process:
             deadline = time.monotonic() + 30
             while "listening" not in log.read_text():

@@ -22,7 +22,7 @@ from cm_service.sandbox.wire import encode
 from tests.sandbox.builders import RunningEmr, observation, patient, running_as
 
 NAMES = sorted(PERSONALITIES)
-VALUES = {"date": "ge2020-01-01", "token": "x", "reference": "Patient/p1", "string": "x"}
+VALUES = {"date": "ge2020-01-01", "token": "x", "reference": "Patient/p1", "string": "x", "uri": "urn:x"}
 
 # C create, U update, P patch, r read and search, i read by id only; "-" the EMR has no such type;
 # a small letter is declared and yet refused.

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from cm_service.errors import BadInput, Busy, CmError, Lost, NotNow
 from cm_service.logs import log
@@ -59,16 +60,39 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document with the schema that `responses` points to."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(whole.pop("$defs", {}))
+        schemas["Problem"] = whole
+    return FastAPI.openapi(app)
+
+
 def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(CmError, _own)
     app.add_exception_handler(Exception, _unexpected)
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+def _methods(request: Request) -> set[str]:
+    """Of every operation of this path: the framework's own answer names those of the first route."""
+    found: set[str] = set()
+    for template, operations in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.url.path):
+            found |= {method.upper() for method in operations}
+    return found
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request))) or headers.get("Allow", "")
     return answer(error.status_code, error.detail or None, headers=headers)
 
 

@@ -216,7 +216,7 @@ def remove(
             landing.forget(settings.data_dir, slug)
         with doors.write() as connection:
             hints.forget(connection, slug)
-        high_water.note(settings.data_dir, slug, None)
+        high_water.forget(settings.data_dir, slug)
         people.print(f"EMR {slug} removed, with what was known of {patients} patients")
         if as_json:
             emit({"slug": slug, "status": "complete", "patients": patients})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from typing import Annotated, Any
 
@@ -14,14 +13,9 @@ from cm_service.cli.output import emit, errors_become_exits, people
 from cm_service.db import connections, cursors, ledger, placements, sync
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput
-from cm_service.fhir import vendor
-from cm_service.fhir.capability import Capability
 from cm_service.flow import high_water
 from cm_service.flow import resolve as resolving
-from cm_service.flow.book import Book, Pace
-from cm_service.flow.deliver import rungs
 from cm_service.flow.intents import State
-from cm_service.flow.rungs.limited import around_of
 from cm_service.settings import Settings
 
 app = typer.Typer(help="The write-outcome ledger.", no_args_is_help=True)
@@ -97,28 +91,11 @@ def resolve(
         if (written_as is None) != not_written:
             raise BadInput("say either --written-as REF or --not-written")
         settings = Settings()
-        database = wiring.open_database(settings)
-        with database.read() as connection:
-            row = ledger.one(connection, intent)
-        with database.lease(f"the sync of {row.emr}"):  # no night may send it meanwhile
-            row = asyncio.run(_resolve(settings, database, row, written_as))
+        tools = wiring.night_tools(settings, wiring.open_database(settings))
+        row = resolving.resolve(tools, intent, written_as=written_as)
         people.print(f"intent {row.id}: {row.state}{f' as {row.reference}' if row.reference else ''}")
         if as_json:
             emit({"status": "complete", **item(row)})
-
-
-async def _resolve(settings: Settings, database: Database, row: Any, written_as: str | None) -> Any:
-    with database.read() as connection:
-        emr = connections.get_emr(connection, row.emr)
-    async with wiring.fhir_client(settings, emr) as client:
-        profile = vendor.load(emr.profile, extra=settings.extra_profiles)
-        pace = Pace(wiring.now, dt.timedelta(0), asyncio.sleep)
-        book = Book(database, client, emr=emr.slug, profile=profile, now=wiring.now(), pace=pace)
-        around = around_of(emr, base=settings.identifier_base, now=book.now)
-        book.open(rungs(client, Capability(), around, lambda: book.passport))
-        if written_as is not None:
-            return await resolving.written_as(book, row.id, written_as)
-        return await resolving.not_written(book, row.id)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How an EMR notifies us: `emr set S notify-secret=REFERENCE notify-subscriptions=ID,ID`."""
+"""How an EMR notifies us: `emr set S` with notify-secret, notify-subscriptions, notify-subscribe."""
 
 from __future__ import annotations
 
@@ -31,5 +31,9 @@ def _check(name: str, value: str) -> None:
     elif name == "subscriptions":
         if not all(is_id(each) for each in value.split(",")):
             raise BadInput("notify-subscriptions takes ids of Subscriptions, with commas between")
+    elif name == "subscribe":
+        if value not in ("on", "off"):
+            raise BadInput("notify-subscribe is on or off: do we make Subscriptions in the EMR ourselves?")
     else:
-        raise BadInput(f"there is no notify-{name}; known are notify-secret, notify-subscriptions")
+        known = "notify-secret, notify-subscribe, notify-subscriptions"
+        raise BadInput(f"there is no notify-{name}; known are {known}")

@@ -47,6 +47,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        timeout_worker_healthcheck=60,  # on a busy machine an import takes more than the usual 5 s
         access_log=False,  # paths name patients
         server_header=False,
     )

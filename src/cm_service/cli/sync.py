@@ -22,12 +22,13 @@ from cm_service.cli.output import (
 from cm_service.db import connections, retention, sync
 from cm_service.db.engine import Database
 from cm_service.errors import BadInput, CmError, Lost
-from cm_service.flow import freshness
+from cm_service.flow import freshness, pulling
 from cm_service.flow.nightly import DEFAULT_MAX_NEW, NightOptions, Tools, night
 from cm_service.settings import Settings
 
 app = typer.Typer(help="One night: pull, decide, write back, once.", invoke_without_command=True)
 EXITS = {"complete": COMPLETE, "partial": PARTIAL, "failed": FAILED}
+_GONE = "nothing more is written there, what was stays (ledger list --state parked)"
 _WORST = ("complete", "partial", "failed")
 
 
@@ -103,6 +104,12 @@ def _show(report: dict[str, Any]) -> None:
             people.print(f"  {text}", style="yellow", soft_wrap=True)
     for text in report.get("passport_changes", ()):
         people.print(f"  passport: {text}", style="yellow", soft_wrap=True)
+    if gone := report.get("departed"):
+        people.print(
+            f"  {gone} patients were deleted in the EMR since: {_GONE}", style="yellow", soft_wrap=True
+        )
+    for text in report.get("subscriptions", ()):
+        people.print(f"  {text}", style="yellow", soft_wrap=True)
     words = ("patients", "decisions", "eligible", "insufficient_data", "rejects", "written", "refused")
     more = ("unknown", "pending", "seconds")
     figures = [f"{word.replace('_', ' ')} {report[word]}" for word in (*words, *more) if word in report]
@@ -133,10 +140,20 @@ def status(
             cells = (str(row["id"]), row["emr"], row["as_of"].isoformat(), row["source"], row["status"])
             table.add_row(*cells, written, unread or "-")
         people.print(table)
+        for row in runs:
+            _show_progress(row)
         for told in standing:
             _show_standing(told)
         if as_json:
             emit({"items": runs, "standing": standing})
+
+
+def _show_progress(row: dict[str, Any]) -> None:
+    """Of a night under way."""
+    if row["status"] == "running":
+        people.print(f"run {row['id']} of {row['emr']}, since {row['started_at'].isoformat()}")
+        for kind, said in row["types"].items():
+            people.print(f"  {pulling.sentence(kind, said)}", soft_wrap=True)
 
 
 def _show_standing(told: dict[str, Any]) -> None:

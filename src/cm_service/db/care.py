@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from cm_service.db.confidential import Cleared, joined, readable
 from cm_service.db.sync import Rows, chunks, upsert
 from cm_service.db.tables import DecisionRow, DeclineRow, Record
 
@@ -51,7 +52,7 @@ def mark_evaluated(connection: sa.Connection, emr: str, rows: Rows) -> None:
 def decisions_of(
     connection: sa.Connection, emr: str, patient_ids: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """patient -> rule -> row (digest, line, outcome, changed_at)."""
+    """patient -> rule -> row (digest, line, outcome, changed_at, labels, and what others are shown)."""
     found: dict[str, dict[str, Any]] = {}
     for part in chunks(patient_ids):
         statement = sa.select(
@@ -61,10 +62,39 @@ def decisions_of(
             DecisionRow.line,
             DecisionRow.outcome,
             DecisionRow.changed_at,
+            DecisionRow.labels,
+            DecisionRow.others_outcome,
+            DecisionRow.others_line,
         ).where(DecisionRow.emr == emr, DecisionRow.patient_id.in_(part))
         for row in connection.execute(statement):
             found.setdefault(row.patient_id, {})[row.rule] = row
     return found
+
+
+class Shown(NamedTuple):
+    """One decision as somebody may see it."""
+
+    rule: str
+    outcome: str
+    line: bytes
+
+
+def shown(rows: Mapping[str, Any], cleared: Cleared) -> list[Shown]:
+    """Of one patient, in the order of the rules' names: what is under labels that are not cleared as it
+    reads without them, or not at all."""
+    found = []
+    for rule, row in sorted(rows.items()):
+        if readable(row.labels, cleared):
+            found.append(Shown(rule, row.outcome, row.line))
+        elif row.others_line is not None:
+            found.append(Shown(rule, row.others_outcome, row.others_line))
+    return found
+
+
+def labels_of_person(rows: Mapping[str, Any]) -> str:
+    """The labels under which somebody is as a whole: nothing is left for others."""
+    hidden = all(row.labels and row.others_line is None for row in rows.values())
+    return joined(*(row.labels for row in rows.values())) if hidden else ""
 
 
 def save_decisions(connection: sa.Connection, rows: Rows) -> None:
@@ -104,6 +134,14 @@ def declines_of(
 def any_patient(connection: sa.Connection, emr: str) -> str | None:
     """One whose record we hold, the same one as long as we hold it."""
     return connection.scalar(sa.select(sa.func.min(Record.survivor)).where(Record.emr == emr))
+
+
+def patients_after(connection: sa.Connection, emr: str, after: str, limit: int) -> list[str]:
+    """Part of `patients`, in the order of their ids."""
+    statement = sa.select(DecisionRow.patient_id).where(
+        DecisionRow.emr == emr, DecisionRow.patient_id > after
+    )
+    return list(connection.scalars(statement.distinct().order_by(DecisionRow.patient_id).limit(limit)))
 
 
 def patients(connection: sa.Connection, emr: str) -> list[str]:

@@ -107,11 +107,16 @@ class Act(Base):
 
 class WorklistRow(Base):
     """One patient with open needs, ready to be sorted and filtered: a projection, made anew from
-    decisions, ledger and enrolment whenever one of them changes. Never read to decide anything."""
+    decisions, ledger and enrolment whenever one of them changes. Never read to decide anything.
+
+    Part 0 shows everything and is under `labels` (db.confidential); part 1, if there is one, is for
+    those who may not read these."""
 
     __tablename__ = "worklist"
     emr: Mapped[str] = emr_key(primary_key=True)
     patient_id: Mapped[str] = mapped_column(primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True)
+    labels: Mapped[str]
     name: Mapped[str]
     birth_date: Mapped[str]
     status: Mapped[str]  # candidate | accepted | active

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -36,19 +35,6 @@ def as_of(connection: sa.Connection, emr: str) -> dict[str, dict[str, Any]]:
         sa.select(*columns).where(SyncCursor.emr == emr).group_by(SyncCursor.type).order_by(SyncCursor.type)
     )
     return {row.type: {name: getattr(row, name) for name in _SHOWN} for row in rows}
-
-
-def as_of_patient(connection: sa.Connection, emr: str, patient_id: str) -> dict[str, dt.datetime]:
-    """Type -> as of when what is held of it for this patient is."""
-    rows = connection.execute(
-        sa.select(SyncCursor.type, SyncCursor.as_of).where(
-            SyncCursor.emr == emr, SyncCursor.patient_id.in_(["", patient_id])
-        )
-    )
-    found: dict[str, dt.datetime] = {}
-    for kind, moment in rows:
-        found[kind] = min(moment, found.get(kind, moment))
-    return found
 
 
 def replace(connection: sa.Connection, emr: str, rows: Rows) -> None:

@@ -34,6 +34,18 @@ def forget_unsent(connection: sa.Connection, intent_ids: Iterable[int]) -> None:
     connection.execute(sa.delete(Intent).where(Intent.id.in_(ids)))
 
 
+def acted_on(connection: sa.Connection, row: Any) -> bool:
+    """Did an act that stands make or change this intent?"""
+    acts = sa.select(Act.before).where(
+        Act.emr == row.emr, Act.patient_id == row.patient_id, Act.undone_at.is_(None)
+    )
+    return any(row.id in _touched(before) for before in connection.scalars(acts))
+
+
+def _touched(before: dict[str, Any]) -> set[int]:
+    return {*before.get("made", ()), *(intent[0] for intent in before.get("intents", ()))}
+
+
 def over(connection: sa.Connection, emr: str, *, now: dt.datetime) -> list[Any]:
     """(intent id, patient id) of what people did and what may go now: it was held, and is no longer, or its
     act cannot be undone and was done since `now` less AFTER_AN_ACT."""

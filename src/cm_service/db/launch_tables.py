@@ -13,7 +13,7 @@ from cm_service.db.tables import Base
 
 class LaunchState(Base):
     """One `state` of an authorisation request: used once, within minutes. `browser_digest` is that of
-    the cookie that was set with it."""
+    the cookie that was set with it. `joins` is the session of the worklist that asked for this one."""
 
     __tablename__ = "launch_state"
     digest: Mapped[str] = mapped_column(primary_key=True)
@@ -29,11 +29,13 @@ class LaunchState(Base):
     iss_promised: Mapped[bool]  # the server says that its answers name it (RFC 9207)
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
     used_at: Mapped[dt.datetime | None]
+    joins: Mapped[str | None]
 
 
 class PageSession(Base):
     """One launched page: its own token, one user, one patient (None for the worklist). `bound`: the
-    browser that came back is the one that had left, shown by a cookie."""
+    browser that came back is the one that had left, shown by a cookie. `held_by` is the session of the
+    worklist that this one was joined to: then its own token opens nothing any more."""
 
     __tablename__ = "page_session"
     digest: Mapped[str] = mapped_column(primary_key=True)
@@ -56,3 +58,4 @@ class PageSession(Base):
     context: Mapped[dict[str, Any]] = mapped_column(sa.JSON)  # banner, intent, style: never PHI
     created_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]
+    held_by: Mapped[str | None] = mapped_column(index=True)

@@ -14,12 +14,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from cm_service.db.confidential import Cleared, all_readable
 from cm_service.db.sync import chunks
 from cm_service.db.tables import DeclineRow, Emr, Intent, Placement
 from cm_service.errors import Lost
 
 NATIVE = "native"
 RESTORED = "a backup was put back: it may have been sent after it"
+NOT_THERE = "a person said that it is not in the EMR"
+PATIENT_GONE = "the EMR has deleted this patient: nothing more is written there"
 _OUTLINE = (
     Intent.id,
     Intent.emr,
@@ -34,6 +37,7 @@ _OUTLINE = (
     Intent.created_at,
     Intent.held_until,
     Intent.accepted_at,
+    Intent.labels,
     Placement.id.label("placement_id"),
     Placement.rung,
     Placement.state,
@@ -105,9 +109,13 @@ def listed(
     state: str | None = None,
     after: int = 0,
     limit: int | None = None,
+    cleared: Cleared | None = None,
 ) -> list[Any]:
-    """Oldest first; `after` is the id of the last row of the page before."""
+    """Oldest first; `after` is the id of the last row of the page before. `cleared` None: whatever labels
+    they are under."""
     statement = _select().where(Intent.id > after).order_by(Intent.id).limit(limit)
+    if cleared is not None:
+        statement = statement.where(Intent.labels.in_(all_readable(cleared)))
     if emr is not None:
         statement = statement.where(Intent.emr == emr)
     if state is not None:
@@ -186,6 +194,10 @@ def add(
     return intent_id
 
 
+def label(connection: sa.Connection, intent_id: int, labels: str) -> None:
+    connection.execute(sa.update(Intent).where(Intent.id == intent_id).values(labels=labels))
+
+
 def reword(connection: sa.Connection, intent_id: int, *, wanted: str, now: dt.datetime) -> None:
     """Another wording of the same content: nothing is to be sent."""
     connection.execute(sa.update(Intent).where(Intent.id == intent_id).values(wanted=wanted, updated_at=now))
@@ -212,6 +224,22 @@ def hand_over(connection: sa.Connection, intent_id: int, *, patient_id: str, now
     """The EMR moved the resource to another Patient, and the intent goes with it."""
     moved = sa.update(Intent).where(Intent.id == intent_id)
     connection.execute(moved.values(patient_id=patient_id, updated_at=now))
+
+
+def park_of(connection: sa.Connection, emr: str, patient_id: str, *, now: dt.datetime) -> None:
+    """The EMR has deleted this patient: what waits is not written into that chart any more."""
+    mine = sa.select(Intent.id).where(Intent.emr == emr, Intent.patient_id == patient_id)
+    waiting = sa.update(Placement).where(Placement.state == "pending", Placement.intent_id.in_(mine))
+    connection.execute(waiting.values(state="parked", reason=PATIENT_GONE, updated_at=now))
+
+
+def unpark_of(connection: sa.Connection, emr: str, patient_ids: Iterable[str], *, now: dt.datetime) -> None:
+    """These patients are there (again)."""
+    for part in chunks(patient_ids):
+        mine = sa.select(Intent.id).where(Intent.emr == emr, Intent.patient_id.in_(part))
+        parked = sa.update(Placement).where(Placement.state == "parked", Placement.reason == PATIENT_GONE)
+        waiting = parked.where(Placement.intent_id.in_(mine))
+        connection.execute(waiting.values(state="pending", reason=None, attempts=0, updated_at=now))
 
 
 def move(connection: sa.Connection, placement_id: int, *, now: dt.datetime, **columns: Any) -> None:
@@ -256,10 +284,15 @@ def sending_becomes_unknown(connection: sa.Connection, emr: str, *, now: dt.date
     return connection.execute(statement).rowcount
 
 
+def note_older_store(connection: sa.Connection, emr: str, *, now: dt.datetime) -> None:
+    """An older store wrote to this EMR: the ledger lacks what that one sent."""
+    connection.execute(sa.update(Emr).where(Emr.slug == emr).values(restored_at=now))
+
+
 def restored(connection: sa.Connection, emr: str, *, since: dt.datetime, now: dt.datetime) -> int:
     """The store is a backup of `since`: whatever waited then may have gone out after it, so that it is
     looked up before it is sent. Returns how many rows."""
-    connection.execute(sa.update(Emr).where(Emr.slug == emr).values(restored_at=now))
+    note_older_store(connection, emr, now=now)
     mine = sa.select(Intent.id).where(Intent.emr == emr)
     waiting = (
         sa.update(Placement)

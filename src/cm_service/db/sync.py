@@ -75,6 +75,11 @@ def last_as_of(connection: sa.Connection, emr: str) -> dt.datetime | None:
     return connection.scalar(statement)
 
 
+def note_types(connection: sa.Connection, run_id: int, types: dict[str, Any]) -> None:
+    """How far a run that is under way has come."""
+    connection.execute(sa.update(Run).where(Run.id == run_id, Run.status == "running").values(types=types))
+
+
 def end_run(
     connection: sa.Connection,
     run_id: int,

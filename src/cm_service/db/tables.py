@@ -85,7 +85,7 @@ class Emr(Base):
     max_writes: Mapped[int | None]  # requests that write, in one night; None: the usual number
     # How this service is registered for SMART launches: KEY: VALUE of `emr set launch.KEY`.
     launch_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
-    restored_at: Mapped[dt.datetime | None]  # a backup was put back: the ledger may lack what was sent
+    restored_at: Mapped[dt.datetime | None]  # the ledger lacks what an older store sent (lost, or a backup)
     # How it notifies us: KEY: VALUE of `emr set notify-KEY`, the secret by reference.
     notify_options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     # Who signs CDS Hooks calls for this EMR, and with which keys (one of the two).
@@ -157,6 +157,17 @@ class Record(Base):
     )
 
 
+class Absence(Base):
+    """A patient whom the roster of this EMR does not name: since the night `since`, and `again` in a later
+    one. The id is that of the survivor."""
+
+    __tablename__ = "absence"
+    emr: Mapped[str] = emr_key(primary_key=True)
+    patient_id: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[dt.datetime]
+    again: Mapped[bool]
+
+
 class ResourceOwner(Base):
     """(EMR, Type/id) -> patient: serves deletions and resources that change their subject."""
 
@@ -177,7 +188,8 @@ class Place(Base):
 
 
 class DecisionRow(Base):
-    """The last decision per patient and rule, as the JSON line of the contract."""
+    """The last decision per patient and rule, as the JSON line of the contract. It is under `labels`
+    (db.confidential); whoever may not read those is shown `others_line` instead (None: nothing)."""
 
     __tablename__ = "decision"
     emr: Mapped[str] = emr_key(primary_key=True)
@@ -187,6 +199,9 @@ class DecisionRow(Base):
     line: Mapped[bytes]
     digest: Mapped[str]
     changed_at: Mapped[dt.datetime]
+    labels: Mapped[str] = mapped_column(server_default="")
+    others_outcome: Mapped[str | None]
+    others_line: Mapped[bytes | None]
     __table_args__ = (sa.Index("ix_decision_outcome", "emr", "rule", "outcome"),)
 
 
@@ -204,7 +219,8 @@ class DeclineRow(Base):
 
 
 class Intent(Base):
-    """A thing wanted in the EMR, under one business identifier for ever (rules.md 6.11)."""
+    """A thing wanted in the EMR, under one business identifier for ever (rules.md 6.11). `labels` of what
+    it was ever made from stay with it (db.confidential)."""
 
     __tablename__ = "intent"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -224,6 +240,7 @@ class Intent(Base):
     updated_at: Mapped[dt.datetime]
     accepted_at: Mapped[dt.datetime | None]  # a person took it: it may go where it cannot be taken back
     accepted_by: Mapped[str | None]
+    labels: Mapped[str] = mapped_column(server_default="")
     __table_args__ = (
         sa.UniqueConstraint("emr", "system", "value"),
         sa.Index("ix_intent_patient", "emr", "patient_id"),

@@ -1,4 +1,5 @@
-"""Webhooks and their events, row by row."""
+"""Webhooks and their events, row by row. Nothing that is under a confidentiality label is told: a webhook
+has no scopes."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from cm_service.db import worklist
 from cm_service.db.case_tables import WorklistRow
+from cm_service.db.confidential import NOTHING
 from cm_service.db.tables import DecisionRow, Intent, Placement
 from cm_service.db.webhook_tables import Webhook, WebhookEvent
 from cm_service.errors import Lost
@@ -59,18 +62,19 @@ def told(connection: sa.Connection, event_id: int, **columns: Any) -> None:
 
 def changed_decisions(connection: sa.Connection, emr: str, *, at: dt.datetime) -> Iterable[Any]:
     columns = (DecisionRow.patient_id, DecisionRow.rule, DecisionRow.outcome, DecisionRow.digest)
-    return connection.execute(
-        sa.select(*columns).where(DecisionRow.emr == emr, DecisionRow.changed_at == at)
-    ).all()
+    mine = (DecisionRow.emr == emr, DecisionRow.changed_at == at, DecisionRow.labels == "")
+    return connection.execute(sa.select(*columns).where(*mine)).all()
 
 
 def refused(connection: sa.Connection, emr: str) -> Iterable[Any]:
     columns = (Intent.id, Intent.patient_id, Intent.kind, Placement.attempts)
     statement = sa.select(*columns).join(Placement, Placement.intent_id == Intent.id)
-    return connection.execute(statement.where(Intent.emr == emr, Placement.state == "refused")).all()
+    mine = (Intent.emr == emr, Intent.labels == "", Placement.state == "refused")
+    return connection.execute(statement.where(*mine)).all()
 
 
 def due_soon(connection: sa.Connection, emr: str, *, before: dt.datetime) -> Iterable[Any]:
     columns = (WorklistRow.patient_id, WorklistRow.tasks)
-    statement = sa.select(*columns).where(WorklistRow.emr == emr, WorklistRow.due_at < before)
+    mine = (WorklistRow.emr == emr, WorklistRow.due_at < before, worklist.visible(NOTHING))
+    statement = sa.select(*columns).where(*mine)
     return connection.execute(statement).all()

@@ -1,4 +1,5 @@
-"""The worklist: one row per patient with open needs, by the indexes that its pages are sorted by."""
+"""The worklist: of each patient with open needs the one row that the reader may see, by the indexes that
+its pages are sorted by."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from cm_service.db.case_tables import Enrolment, Snooze, WorklistRow
+from cm_service.db.confidential import NOTHING, Cleared, all_readable
 from cm_service.db.sync import Rows, chunks, upsert
 
 
@@ -26,21 +28,36 @@ class Filter(NamedTuple):
     after: tuple[int, str, str, str] | None = None  # urgency, due (ISO), emr, patient_id
     limit: int = 50
     by_due: bool = False  # what is due first, before what is urgent
+    cleared: Cleared = NOTHING  # the labels that the reader may see
 
 
 def save(connection: sa.Connection, rows: Rows) -> None:
     upsert(connection, WorklistRow, rows)
 
 
-def drop(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> None:
-    for part in chunks(patient_ids):
-        mine = (WorklistRow.emr == emr, WorklistRow.patient_id.in_(part))
+def drop(connection: sa.Connection, emr: str, patient_ids: Iterable[str], *, part: int = 0) -> None:
+    """Their rows from this part on."""
+    for some in chunks(patient_ids):
+        mine = (WorklistRow.emr == emr, WorklistRow.patient_id.in_(some), WorklistRow.part >= part)
         connection.execute(sa.delete(WorklistRow).where(*mine))
 
 
-def of(connection: sa.Connection, emr: str, patient_id: str) -> Any | None:
-    mine = (WorklistRow.emr == emr, WorklistRow.patient_id == patient_id)
+def of(connection: sa.Connection, emr: str, patient_id: str, *, cleared: Cleared = NOTHING) -> Any | None:
+    """What somebody with this clearance sees of one patient."""
+    mine = (WorklistRow.emr == emr, WorklistRow.patient_id == patient_id, visible(cleared))
     return connection.execute(sa.select(WorklistRow.__table__).where(*mine)).one_or_none()
+
+
+def parts(connection: sa.Connection, emr: str, patient_id: str) -> list[Any]:
+    """Both parts of one patient, if there are two."""
+    mine = (WorklistRow.emr == emr, WorklistRow.patient_id == patient_id)
+    return list(connection.execute(sa.select(WorklistRow.__table__).where(*mine).order_by(WorklistRow.part)))
+
+
+def visible(cleared: Cleared) -> sa.ColumnElement[bool]:
+    """Of each patient one row at most."""
+    row, mine = WorklistRow, WorklistRow.labels.in_(all_readable(cleared))
+    return sa.or_(sa.and_(row.part == 0, mine), sa.and_(row.part == 1, sa.not_(mine)))
 
 
 def cases_of(
@@ -86,7 +103,7 @@ def _turned(wanted: Filter, urgency: Any, due: Any) -> tuple[Any, Any]:
 
 def _tests(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     row = WorklistRow
-    tests: list[sa.ColumnElement[bool]] = []
+    tests: list[sa.ColumnElement[bool]] = [visible(wanted.cleared)]
     if wanted.status is not None:
         tests.append(row.status == wanted.status)
     if wanted.care_manager is not None:
@@ -104,12 +121,12 @@ def _tests(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return tests
 
 
-def caseload(connection: sa.Connection, emrs: Iterable[str]) -> list[Any]:
+def caseload(connection: sa.Connection, emrs: Iterable[str], *, cleared: Cleared = NOTHING) -> list[Any]:
     """(emr, care_manager, status, count): caseload against capacity."""
     row = WorklistRow
     statement = (
         sa.select(row.emr, row.care_manager, row.status, sa.func.count().label("count"))
-        .where(row.emr.in_(list(emrs)), row.status != "candidate")
+        .where(row.emr.in_(list(emrs)), row.status != "candidate", visible(cleared))
         .group_by(row.emr, row.care_manager, row.status)
     )
     return list(connection.execute(statement))

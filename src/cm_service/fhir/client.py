@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any, NamedTuple
+import datetime as dt
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from cm_service.errors import EmrRefused, FilterDropped, NotFhir, PagingBroken
 from cm_service.fhir import rawjson
 from cm_service.fhir.answers import Answer
 from cm_service.fhir.capability import Capability, read_capability
+from cm_service.fhir.history import HistoryPage, parse_history
 from cm_service.fhir.http import Ask, EmrHttp
 from cm_service.fhir.links import Params, check_filters, next_url
 from cm_service.fhir.searchset import Page, parse_page
@@ -19,6 +21,7 @@ FHIR_JSON = "application/fhir+json"
 _EXPIRED = frozenset({400, 404, 410})
 _RESTARTS = 2
 _Json = dict[str, Any]
+AnyPage = TypeVar("AnyPage", Page, HistoryPage)
 
 
 class Held(NamedTuple):
@@ -125,7 +128,8 @@ class FhirClient:
             going_on = resume is not None and restart == 0
             trail = _Trail(self, type_, params, resumed=going_on)
             try:
-                async for page in trail.walk(self._resumed(type_, first, resume) if going_on else first):
+                ask = self._resumed(type_, first, resume) if going_on else first
+                async for page in trail.walk(ask, parse_page):
                     yield page
                 return
             except EmrRefused as refusal:
@@ -134,6 +138,21 @@ class FhirClient:
                 if restart == _RESTARTS:
                     text = f"the next links of {type_} expire before they are read ({refusal.status})"
                     raise PagingBroken(text) from refusal
+
+    async def history(
+        self, type_: str, since: dt.datetime, *, count: str
+    ) -> AsyncGenerator[HistoryPage, None]:
+        """What happened to the resources of a type since then. `count` names a page's size, which is large:
+        HAPI 5 gives one page only, and no link to the next one. Raises PagingBroken and what reading
+        raises, an expired link included."""
+        moment = since.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = urlencode([("_since", moment), (count, "1000")], quote_via=quote, safe=":")
+        headers = {"Accept": self._mime, "Cache-Control": "no-cache"}
+        what = f"history of {type_}"
+        first = Ask("GET", self._url(f"{type_}/_history?{query}"), what, headers)
+        trail = _Trail(self, type_, [], resumed=True)
+        async for page in trail.walk(first, lambda answer: parse_history(answer, type_)):
+            yield page
 
     async def create(self, resource: _Json, *, if_none_exist: str | None = None) -> WriteResult:
         """POST, once. `if_none_exist` holds search parameters only ("identifier=system|value")."""
@@ -194,9 +213,9 @@ class _Trail:
         self._seen: set[str] = set()
         self.pages = self._bytes = 0
 
-    async def walk(self, ask: Ask | None) -> AsyncIterator[Page]:
+    async def walk(self, ask: Ask | None, parse: Callable[[Answer], AnyPage]) -> AsyncIterator[AnyPage]:
         while ask is not None:
-            page = await self._client._http.read(ask, parse_page)
+            page = await self._client._http.read(ask, parse)
             if self.pages == 0 and not self._resumed and page.self_link is not None:
                 check_filters(self._type, self._params, page.self_link)
             self.pages += 1
@@ -204,7 +223,7 @@ class _Trail:
             yield page
             ask = self._next(ask, page)
 
-    def _next(self, ask: Ask, page: Page) -> Ask | None:
+    def _next(self, ask: Ask, page: Page | HistoryPage) -> Ask | None:
         if page.next is None:
             return None
         if self.pages >= self._client._max_pages or self._bytes >= self._client._max_bytes:

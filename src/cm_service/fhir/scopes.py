@@ -13,7 +13,7 @@ from cm_service.fhir.vendor import Answer
 
 _SCOPE = re.compile(r"(?:system|user)/(?P<type>\*|[A-Za-z]+)\.(?P<rights>\*|read|write|c?r?u?d?s?)(?:\?\S*)?")
 _VERSION_1 = {"*": "cruds", "read": "rs", "write": "cud"}
-_RIGHT = {"create": "c", "read": "r", "update": "u", "patch": "u", "search": "s"}
+_RIGHT = {"create": "c", "read": "r", "update": "u", "patch": "u", "search": "s", "history-type": "s"}
 
 
 def granted(scope: str | None, resource: str, verb: str) -> Answer:

@@ -21,11 +21,13 @@ _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """`resources`: what matched, one line of JSON each, and `updated` the meta.lastUpdated of each. `hollow`
-    counts entries without a resource, `included` those that only came along, `failed` outcomes of severity
-    error. `date` is when the server says that it answered: the earlier one of its header and its Bundle."""
+    """`resources`: what matched, one line of JSON each; `ids` and `updated` the id ("" for none) and the
+    meta.lastUpdated of each. `hollow` counts entries without a resource, `included` those that only came
+    along, `failed` outcomes of severity error. `date` is when the server says that it answered: the earlier
+    one of its header and its Bundle."""
 
     resources: tuple[bytes, ...]
+    ids: tuple[str, ...]
     updated: tuple[dt.datetime | None, ...]
     date: dt.datetime | None
     size: int
@@ -67,6 +69,7 @@ class _Issue(msgspec.Struct):
 
 class _Head(msgspec.Struct):
     resourceType: str = ""
+    id: Any = None
     meta: Any = None
     issue: list[_Issue] | None = None  # of an OperationOutcome
 
@@ -97,6 +100,7 @@ def _named(bundle: _Bundle) -> str:
 
 def _page(bundle: _Bundle, links: dict[str, str], *, size: int, date: dt.datetime | None) -> Page:
     lines: list[bytes] = []
+    ids: list[str] = []
     updated: list[dt.datetime | None] = []
     counts = {"hollow": 0, "included": 0, "failed": 0, "warned": 0}
     for entry in bundle.entry or []:
@@ -104,12 +108,14 @@ def _page(bundle: _Bundle, links: dict[str, str], *, size: int, date: dt.datetim
         kind = _kind(entry, head)
         if kind == "match":
             lines.append(bytes(entry.resource).translate(_ONE_LINE))
+            ids.append(head.id if isinstance(head.id, str) else "")
             updated.append(_updated(head.meta))
         else:
             counts[kind] += 1
     total = bundle.total if isinstance(bundle.total, int) and not isinstance(bundle.total, bool) else None
     return Page(
         resources=tuple(lines),
+        ids=tuple(ids),
         updated=tuple(updated),
         date=date,
         size=size,

@@ -30,6 +30,7 @@ class Verb(StrEnum):
     READ = "read"
     UPDATE = "update"
     SEARCH = "search"
+    HISTORY = "history-type"
     PATCH = "patch"
     SUBMIT_CARE_GAPS = "$submit-care-gaps"
 
@@ -120,12 +121,14 @@ class Paging(_Part, frozen=True):
 
 class BulkRules(_Part, frozen=True):
     """`$export`: `levels` are system, patient, group; empty where unknown. `nightly`: is it the way to read
-    every night, where a Group is named? `types`: of these only, empty for all. `since`: is `_since` used?"""
+    every night, where a Group is named? `types`: of these only, empty for all. `since`, `type_filter`: are
+    `_since` and `_typeFilter` used?"""
 
     levels: tuple[Literal["system", "patient", "group"], ...] = ()
     nightly: Answer = Answer.UNKNOWN
     types: tuple[str, ...] = ()
     since: Answer = Answer.UNKNOWN
+    type_filter: Answer = Answer.UNKNOWN
     note: str = ""
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from cm_service.db import connections, ledger, placements
+from cm_service.db import connections, holds, ledger, placements
 from cm_service.db.engine import Database
 from cm_service.errors import DeliveryStopped, EmrRefused
 from cm_service.fhir.client import FhirClient
@@ -63,6 +63,10 @@ class Book:
     def rung(self, row: Any) -> Rung:
         return self._rungs[row.rung]
 
+    @property
+    def rungs(self) -> Iterable[Rung]:
+        return self._rungs.values()
+
     def row(self, intent_id: int) -> Any:
         with self.db.read() as connection:
             return ledger.one(connection, intent_id)
@@ -75,6 +79,11 @@ class Book:
         """Does an older placement of this intent stand in the EMR?"""
         with self.db.read() as connection:
             return placements.stood(connection, row)
+
+    def was_acted_on(self, row: Any) -> bool:
+        """Did a person make it or change it here, and not take that back?"""
+        with self.db.read() as connection:
+            return holds.acted_on(connection, row)
 
     def take(self, row: Any, current: Json) -> bool:
         """Record what the EMR holds; True if what we last sent is there. What it says otherwise and we
@@ -89,10 +98,11 @@ class Book:
         return seen.arrived
 
     def note_seen(self, row: Any, current: Json) -> whose.Seen:
-        """What was read just before a write; the state stays."""
+        """What was read just before a write; the state stays. `row` as it was before it was claimed: what
+        was sent then may have arrived late, and is no person's either."""
         with self.db.write() as connection:
-            row = ledger.one(connection, row.id)
-            seen = whose.look(row, current, self.rung(row).build(connection, row))
+            earlier, row = row.sent, ledger.one(connection, row.id)
+            seen = whose.look(row, current, self.rung(row).build(connection, row), earlier=earlier)
             ledger.move(connection, row.placement_id, now=self.now, **whose.columns(row, current, seen))
         return seen
 

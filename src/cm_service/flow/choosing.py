@@ -27,7 +27,7 @@ from cm_service.flow.ladder import (
     verbs_of,
 )
 from cm_service.flow.passport import State
-from cm_service.flow.rungs.limited import Around
+from cm_service.flow.rungs.limited import Around, is_a_persons
 from cm_service.flow.units import Unit, is_here, stands_natively
 
 DESCENDS = frozenset({403, 404, 405, 501})  # they speak against the rung, 400 and 422 against what was sent
@@ -74,7 +74,7 @@ class Choosing:
             encounter = encounters.of_intent(connection, carrier, self._settings.note_encounter)
         loose = [row for row in unit.rows if not stands_natively(row)]
         kinds = tuple(sorted({row.kind for row in loose})) or unit.kinds
-        accepted = carrier.accepted_at is not None or unit.meaning == Meaning.CONTACT  # a person did it
+        accepted = unit.meaning == Meaning.CONTACT or is_a_persons(carrier)  # a person did it
         return Wanted(unit.meaning, kinds, accepted, encounter, self._refusals(loose))
 
     # --- what is learnt

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cm_service.errors import BadInput
+from cm_service.flow.confidential import SETTING as PAGE_LABELS
+from cm_service.flow.confidential import cleared_for_pages
 from cm_service.flow.ladder import SETTINGS, write_settings_of
 from cm_service.rules.parameters import Parameters, with_settings
 
@@ -31,7 +33,8 @@ def parameters_of(settings: Mapping[str, str]) -> Parameters:
     """The rule parameters among the settings, over the defaults. Raises BadInput."""
     concept_map_of(settings)
     write_settings_of(settings)
-    others = (MAP, *SETTINGS)
+    cleared_for_pages(settings)
+    others = (MAP, *SETTINGS, PAGE_LABELS)
     rules = [(key, value) for key, value in settings.items() if not key.startswith(others)]
     return with_settings(Parameters(), rules)
 

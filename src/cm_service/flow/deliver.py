@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from cm_service.db import care, ledger, placements
 from cm_service.db.engine import Database
-from cm_service.errors import CmError, DeliveryStopped, EmrRefused, NotFhir
+from cm_service.errors import CmError, DeliveryStopped
 from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient
 from cm_service.flow.book import Book, Pace
@@ -61,7 +61,7 @@ class Delivery:
         if not self._has_work():
             return
         try:
-            capability = await self._capability()
+            capability = await self.examination.capability()
             self.has_asked = True
             self.examination.promised(capability)
             self.book.open(rungs(self.client, capability, self.around, lambda: self.book.passport))
@@ -77,13 +77,6 @@ class Delivery:
         with self.db.read() as connection:
             waiting = ledger.outline(connection, self.emr, "pending", "unknown")
             return bool(waiting or placements.closing(connection, self.emr))
-
-    async def _capability(self) -> Capability:
-        """An EMR that hides /metadata promises nothing: then everything is searched before it is sent."""
-        try:
-            return await self.client.capability()
-        except (EmrRefused, NotFhir):
-            return Capability()
 
     async def _look_up_unknown(self, writing: Writing) -> None:
         with self.db.read() as connection:

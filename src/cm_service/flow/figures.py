@@ -11,6 +11,7 @@ from typing import Any
 from cm_service.db import care, ledger, placements, sync
 from cm_service.db.engine import Database
 from cm_service.flow.deliver import Delivery
+from cm_service.flow.departed import ROSTER
 from cm_service.flow.ours import KINDS as OUR_KINDS
 from cm_service.flow.proof import Proof
 from cm_service.flow.records import Stored
@@ -74,6 +75,7 @@ class Run:
             "holes": sum(reject.is_hole for reject in source.rejects),
             "changed_records": stored.changed,
             "removed": stored.removed,
+            "departed": len(stored.departed),
             "dropped_filters": sum(said.get("dropped_filters", 0) for said in source.types.values()),
             **{name: reconciled[name] for name in ("adopted", "changed", "deleted", "declined")},
             "intents": judged["intents"],
@@ -133,6 +135,12 @@ def _problems(
     if len(holes) > SHOWN_HOLES:
         yield f"and {len(holes) - SHOWN_HOLES} more lines that could not be read"
     for kind, count in sorted(stored.held_back.items()):
+        if kind == ROSTER:
+            yield (
+                f"the roster lacks so many patients ({count}) that none of them counts as gone: was it cut"
+                " short? If they left: cm-service sync approve-deletions with the number of this run"
+            )
+            continue
         yield (
             f"so many {kind} resources are missing ({count}) that none of them was removed: was a scope lost?"
             " If they were deleted: cm-service sync approve-deletions with the number of this run"

@@ -29,6 +29,18 @@ def check(db: Database, data_dir: Path, emr: str) -> None:
         raise Misconfigured(_RESTORED)
 
 
+def was_lost(db: Database, data_dir: Path, emr: str) -> bool:
+    """Nights ran here, and the store knows of none: it was lost, or the EMR was removed and added again."""
+    with db.read() as connection:
+        return emr in _noted(data_dir) and sync.newest_run(connection, emr) is None
+
+
+def forget(data_dir: Path, emr: str) -> None:
+    """The EMR was removed: any store is new enough for it, but nights ran here."""
+    if emr in _noted(data_dir):
+        note(data_dir, emr, 0)
+
+
 def note(data_dir: Path, emr: str, run_id: int | None) -> None:
     """From here on the store must know at least this run; None: whatever it knows."""
     runs = {**_noted(data_dir), emr: run_id}

@@ -246,7 +246,7 @@ def _keep(
         entangled=source.entangled(),
         only=patients,
     )
-    store.take(source.reading, workers=0)
+    store.take(source.reading)
     evaluate.evaluate_due(tools.database, plans, only=patients)
 
 

@@ -21,6 +21,7 @@ from cm_service.flow.people import Stale
 from cm_service.flow.proof import Proof, prove
 from cm_service.flow.pull.connected import source_of
 from cm_service.flow.pull.export_plan import ExportPlan, Jobs, path_of, types_of
+from cm_service.flow.pulling import Pulling
 from cm_service.flow.sources import Source, from_folder, from_pull
 from cm_service.flow.tools import NightOptions, Tell, Tools
 
@@ -64,9 +65,8 @@ async def _pull(
     asked = msgspec.structs.replace(asked, export=_export(tools, emr, profile, sealer))
     folder = _folder(tools, emr.slug, client, asked, run_id)
     try:
-        report = await pull.pull(
-            client, asked, folder, progress=lambda item: tell(f"{item.type}: {item.resources} read")
-        )
+        progress = Pulling(tools.database, run_id, tell, tools.clock)
+        report = await pull.pull(client, asked, folder, progress=progress)
     finally:  # an EMR that fails night after night must not fill the disk
         landing.prune(folder.parent, keep=tools.settings.keep_landing_runs)
     with tools.database.write() as connection:
@@ -83,6 +83,7 @@ def _export(tools: Tools, emr: Any, profile: Profile, sealer: Sealer | None) -> 
         path=path,
         types=types_of(profile),
         incremental=profile.bulk.since != Answer.NO,
+        filtered=profile.bulk.type_filter == Answer.YES,
         jobs=Jobs(tools.database, emr.slug, sealer),
         wait_seconds=tools.settings.export_wait_seconds,
         clock=tools.clock,

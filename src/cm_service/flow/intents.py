@@ -50,7 +50,8 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger holds of one intent. `resource` is what we last wanted; `current` the EMR's
     own JSON as last read (None before it was ever read back); `human` the top-level elements that
-    somebody else changed and that are theirs from then on; `deleted` by somebody in the EMR."""
+    somebody else changed and that are theirs from then on; `deleted` by somebody in the EMR; `labels`
+    as in db.confidential."""
 
     id: int
     kind: str
@@ -67,6 +68,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     current: dict[str, Any] | None = None
     human: frozenset[str] = frozenset()
     deleted: bool = False
+    labels: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,12 +12,14 @@ import msgspec
 import sqlalchemy as sa
 
 from cm_service.db import care, ledger
+from cm_service.db.confidential import joined
 from cm_service.fhir import rawjson
 from cm_service.flow.adopted import respect_adopted
-from cm_service.flow.care.projection import Person, person, project
+from cm_service.flow.care.projection import Person, person, project, seen_by_others
+from cm_service.flow.confidential import NO_VEIL, Veil, veiled
 from cm_service.flow.intents import Change, Known, State
 from cm_service.flow.people import Facts, Stale, Surroundings, views
-from cm_service.flow.plans.board import STATUS, Board
+from cm_service.flow.plans.board import STATUS, Board, Item
 from cm_service.rules import registry
 from cm_service.rules.decision import Decision
 from cm_service.rules.engine import evaluate_patient
@@ -76,12 +78,15 @@ class Group(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One decision as the store keeps it."""
+    """One decision as the store keeps it, and what others are shown who may not read its labels."""
 
     rule: str
     outcome: str
     line: bytes
     digest: str
+    labels: str = ""
+    others_outcome: str | None = None
+    others_line: bytes | None = None
 
 
 class Verdict(NamedTuple):
@@ -96,6 +101,12 @@ class Verdict(NamedTuple):
     changes: list[Change]
     waits: bool
     person: Person
+    veil: Veil = NO_VEIL  # without its view
+
+    def labels_of(self, rule: str, *texts: str) -> str:
+        """Of something that this rule led to and that says this."""
+        own = (each.labels for each in self.lines if each.rule == rule)
+        return joined(self.veil.over(*texts), *own)
 
 
 def line(decision: Decision) -> bytes:
@@ -145,25 +156,41 @@ class Judge:
             project(connection, emr, people)
         return good
 
-    def consider(self, view: PatientView, known: list[Known]) -> Verdict:
+    def consider(self, view: PatientView, known: list[Known], veil: Veil = NO_VEIL) -> Verdict:
         """Pure: nothing is read, kept or counted."""
-        decisions = evaluate_patient(view, as_of=self.night.as_of, zone=self.night.zone)
+        night = self.night
+        decisions, others = self._decide(view), self._decide(veil.without)
         known = [each for each in known if each.kind in STATUS]  # the rest is people's doing
+        beside = {each.rule: each for each in others}
+        lines = [_line(each, beside.get(each.rule), veil) for each in decisions]
+        who = person(view, decisions, as_of=night.as_of, zone=night.zone)
+        if veil.labels:
+            who = seen_by_others(who, veil, others, as_of=night.as_of, zone=night.zone)
         return Verdict(
             decisions[0].patient,
-            [Line(each.rule, each.outcome.value, line(each), digest(each)) for each in decisions],
-            min((each.stable_until for each in decisions if each.stable_until), default=None),
-            self.night.planner(view, decisions, known),
+            lines,
+            min((each.stable_until for each in (*decisions, *others) if each.stable_until), default=None),
+            night.planner(view, decisions, known),
             any(each.kind == "Task" and _ended_by_a_person(each) for each in known),
-            person(view, decisions, as_of=self.night.as_of, zone=self.night.zone),
+            who,
+            veil._replace(without=None),
         )
+
+    def _decide(self, view: PatientView | None) -> list[Decision]:
+        return evaluate_patient(view, as_of=self.night.as_of, zone=self.night.zone) if view else []
 
     def foresee(self, patient_id: str, facts: Facts, holes: Iterable[str]) -> Verdict | None:
         """The verdict about somebody who declined nothing and of whom the ledger knows nothing."""
-        seen = views(
-            patient_id, {patient_id: facts}, around=self.around, declines={}, holes={patient_id: holes}
-        )
-        return next((self.consider(view, []) for view in seen), None)
+        group = Group(patient_id, {patient_id: facts}, {patient_id: holes})
+        return next((self.consider(view, [], veil) for view, veil in self._seen(group, {})), None)
+
+    def _seen(
+        self, group: Group, declines: Mapping[str, list[Decline]]
+    ) -> Iterator[tuple[PatientView, Veil]]:
+        def seen(members: Mapping[str, Facts]) -> Iterator[PatientView]:
+            return views(group.survivor, members, around=self.around, declines=declines, holes=group.holes)
+
+        return veiled(group.members, seen)
 
     def _verdicts(
         self,
@@ -176,12 +203,12 @@ class Judge:
         if group.verdict and not known.get(group.survivor) and not declines.get(group.survivor):
             yield group.verdict, []
             return
-        seen = views(*group[:2], around=self.around, declines=declines, holes=group.holes)
-        for view in sorted(seen, key=lambda view: _id(view) == group.survivor):
+        seen = self._seen(group, declines)
+        for view, veil in sorted(seen, key=lambda each: _id(each[0]) == group.survivor):
             rows = known.get(_id(view), [])
             if _id(view) == group.survivor and len(group.members) > 1:
                 rows = self._of_all(connection, group)
-            yield self.consider(view, [known_of(row) for row in rows]), rows
+            yield self.consider(view, [known_of(row) for row in rows], veil), rows
 
     def _changed(self, verdict: Verdict, held: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for each in verdict.lines:
@@ -205,19 +232,51 @@ class Judge:
         if self.night.store:
             changes = respect_adopted(connection, changes, rows, emr=self.night.emr, now=self.night.as_of)
             for change in changes:
-                self._mint(connection, verdict.patient_id, change)
+                self._mint(connection, verdict, change)
+            if verdict.veil.labels or any(row.labels for row in rows):
+                _label(connection, verdict, rows)
         self.counts["patients"] += 1
         self.counts.update(each.outcome for each in verdict.lines)
         self.counts["intents"] += len(changes)
 
-    def _mint(self, connection: sa.Connection, patient_id: str, change: Change) -> None:
+    def _mint(self, connection: sa.Connection, verdict: Verdict, change: Change) -> None:
         want, now = change.want, self.night.as_of
         wanted = rawjson.dumps(want.resource).decode()
         if change.known is None:
             columns = {name: getattr(want, name) for name in _MINTED} | {"wanted": wanted}
-            ledger.add(connection, emr=self.night.emr, patient_id=patient_id, want=columns, now=now)
+            columns["labels"] = verdict.labels_of(want.rule, wanted, want.subject)
+            ledger.add(connection, emr=self.night.emr, patient_id=verdict.patient_id, want=columns, now=now)
         else:
             ledger.rewant(connection, change.known.id, wanted=wanted, urgency=want.urgency, now=now)
+
+
+def _line(decision: Decision, other: Decision | None, veil: Veil) -> Line:
+    """Under the labels if it reads otherwise without what bears them."""
+    kept = Line(decision.rule, decision.outcome.value, line(decision), digest(decision))
+    if not veil.labels or (other is not None and digest(other) == kept.digest):
+        return kept
+    mark = "|".join((kept.digest, veil.labels, digest(other) if other else ""))
+    return kept._replace(
+        digest=blake2b(mark.encode(), digest_size=12).hexdigest(),
+        labels=veil.labels,
+        others_outcome=other.outcome.value if other else None,
+        others_line=line(other) if other else None,
+    )
+
+
+def _label(connection: sa.Connection, verdict: Verdict, before: list[Any]) -> None:
+    """What has ended keeps the labels of what it was made of, which may be gone; what is open says what
+    there is now."""
+    for row in (ledger.one(connection, each.id) for each in before):
+        labels = verdict.labels_of(row.rule, row.wanted, row.subject)
+        if row.kind in STATUS and not _item(known_of(row)).is_open:
+            labels = joined(labels, row.labels)
+        if labels != row.labels:
+            ledger.label(connection, row.id, labels)
+
+
+def _item(known: Known) -> Item:
+    return Board.of("", [known], base="").items[0]
 
 
 def _id(view: PatientView) -> str:
@@ -225,7 +284,7 @@ def _id(view: PatientView) -> str:
 
 
 def _ended_by_a_person(known: Known) -> bool:
-    return Board.of("", [known], base="").items[0].closed_by_person
+    return _item(known).closed_by_person
 
 
 def known_of(row: Any) -> Known:
@@ -248,4 +307,5 @@ def known_of(row: Any) -> Known:
         current=rawjson.loads(row.current.encode()) if row.current and native else None,
         human=frozenset(row.human if native else ()),
         deleted=row.deleted,
+        labels=row.labels,
     )

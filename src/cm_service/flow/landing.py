@@ -26,7 +26,10 @@ class TypeReport(msgspec.Struct, kw_only=True):
     `patients` are those for whom it was read to the end, None where it was not read patient by patient
     (`wants_patient`: because it was refused otherwise); `failed` those for whom it was not, and why;
     `changes_of` those of whom only what changed was read ("": everybody). `dropped_filters` counts searches
-    by `_lastUpdated` that the EMR did not filter."""
+    by `_lastUpdated` that the EMR did not filter. `history` says what the EMR's history of the type is worth
+    where it was asked, `history_status` how it was answered, `tombstones` how many it says are deleted.
+    `expected` is how many the EMR counts in the searches begun so far, `whom` how many patients are asked
+    about."""
 
     type: str
     status: str = "reading"
@@ -40,6 +43,11 @@ class TypeReport(msgspec.Struct, kw_only=True):
     wants_patient: bool = False
     changes_of: list[str] = []
     dropped_filters: int = 0
+    history: str = ""
+    history_status: int | None = None
+    tombstones: int = 0
+    expected: int = 0
+    whom: int = 0
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -49,7 +57,8 @@ class TypeReport(msgspec.Struct, kw_only=True):
 class Point(msgspec.Struct, kw_only=True):
     """What one search gives for the next one of its kind: `cursor`, None where it must be read whole
     again. `full`: it was read whole this time. `query` is "_id" for what was read by id. `as_of`: of an
-    earlier moment than the reading itself, where an EMR took its time over an export."""
+    earlier moment than the reading itself, where an EMR took its time over an export, or where a run that
+    was killed has read some of it."""
 
     type: str
     query: str = ""

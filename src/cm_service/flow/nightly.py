@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from cm_service.db import connections, ledger
 from cm_service.db.engine import Database
-from cm_service.errors import EmrError
+from cm_service.errors import EmrError, Misconfigured
 from cm_service.fhir.client import FhirClient
-from cm_service.flow import evaluate, figures, high_water, intake, notices, passport
+from cm_service.flow import departed, evaluate, figures, high_water, intake, notices, passport, subscribing
 from cm_service.flow.book import Pace
 from cm_service.flow.connection import parameters_of
 from cm_service.flow.deliver import Delivery
@@ -38,6 +38,9 @@ def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[st
     whole night impossible; holes and refusals make it partial and are named in the summary."""
     with tools.database.lease(lease_of(slug)):
         high_water.check(tools.database, tools.settings.data_dir, slug)
+        if high_water.was_lost(tools.database, tools.settings.data_dir, slug):
+            with tools.database.write() as connection:
+                ledger.note_older_store(connection, slug, now=options.as_of)
         return asyncio.run(_night(tools, slug, options, tell))
 
 
@@ -60,18 +63,23 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
             mark = exam.mark()
             source = await intake.read(tools, emr, client, options, run.id, tell)
             reconciled = await _reconcile(tools, emr, client, options, source)
+            gone = departed.note(db, slug, source.roster, as_of=options.as_of)
             plans = plans_of(tools, emr, options, source, tell)
             stored = _keep(db, plans, source)
+            if gone:
+                stored = stored._replace(held_back={**stored.held_back, departed.ROSTER: gone})
             intake.settle(db, slug, source, held_back=stored.held_back, as_of=options.as_of)
             proof = await intake.proven(tools, client, source, run.id)
             judged = stored.counts + evaluate.evaluate_due(db, plans)
             delivery = await deliver(tools, emr, client, options, exam, tell)
             seen = await _learn(exam, source, delivery)
+            told = await _subscribe(tools, emr, client, exam, source, options)
         seconds = time.monotonic() - began
         dry = not may_write(emr, options)
         summary = run.end(source, stored, proof, reconciled, judged, delivery, dry=dry, seconds=seconds)
         notices.collect(db, slug, as_of=options.as_of, summary=summary)
-        return summary | {"passport_changes": [*exam.changes(after=mark), *seen]}
+        changes = [*exam.changes(after=mark), *seen]
+        return summary | {"passport_changes": changes, "subscriptions": told}
 
 
 def may_write(emr: Any, options: NightOptions) -> bool:
@@ -114,8 +122,11 @@ def plans_of(tools: Tools, emr: Any, options: NightOptions, source: Source, tell
     """What judging needs to know, of a whole night or of a few patients."""
     parameters = parameters_of(emr.settings)
     zone = ZoneInfo(emr.timezone)
+    with tools.database.read() as connection:
+        away = departed.away(connection, emr.slug)
 
     def planner(view: PatientView, decisions: list[Decision], known: list[Known]) -> list[Change]:
+        patient_id = decisions[0].patient
         context = PlanContext(
             identifier_base=tools.settings.identifier_base,
             readable=view.holds,
@@ -123,10 +134,11 @@ def plans_of(tools: Tools, emr: Any, options: NightOptions, source: Source, tell
             practice=emr.practice or "",
             owner=emr.owner or "",
             dq_tasks=parameters.dq_tasks,
+            away_since=away.get(patient_id),
         )
         return plan(
             emr=context,
-            patient_id=decisions[0].patient,
+            patient_id=patient_id,
             decisions=decisions,
             view=view,
             known=known,
@@ -174,6 +186,19 @@ async def deliver(
     )
     await delivery.run(max_new=options.max_new, only=only)
     return delivery
+
+
+async def _subscribe(
+    tools: Tools, emr: Any, client: FhirClient, exam: Examination, source: Source, options: NightOptions
+) -> list[str]:
+    """Look after our Subscriptions, where the operator wants any; sentences for him."""
+    if tools.notify_secret is None or not source.pulled or not may_write(emr, options) or emr.paused_at:
+        return []
+    try:
+        want = subscribing.wanted(emr, tools.settings.public_url, tools.notify_secret, now=options.as_of)
+    except Misconfigured as error:
+        return [f"no Subscription was looked after: {error}"]
+    return [] if want is None else await subscribing.keep(tools.database, client, emr, exam.profile, want)
 
 
 async def _learn(exam: Examination, source: Source, delivery: Delivery | None) -> list[str]:

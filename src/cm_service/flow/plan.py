@@ -17,6 +17,7 @@ from cm_service.flow.plans import (
     compare,
     contents,
     data_quality,
+    departures,
     discharge,
     emergency,
     references,
@@ -60,7 +61,9 @@ def plan(
     )
     asked = list(_needs(night))
     reviewed = withdraw.withdraw(night)
-    settle.settle(night, [*asked, *_about_the_record(night), *reviews.needs(reviewed)])
+    settle.settle(
+        night, [*asked, *departures.needs(night), *_about_the_record(night), *reviews.needs(reviewed)]
+    )
     withdraw.revoke_empty_plans(night)
     contents.refresh(night, asked)
     return [references.without_gone(night, change) for change in compare.changes(night.board)]

@@ -9,42 +9,38 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from cm_service.db import approvals, care, sync
+from cm_service.db import approvals, care, ledger, sync, worklist
 from cm_service.db.engine import Database
 from cm_service.db.sync import Held
 from cm_service.flow import record
-from cm_service.flow.crew import Crew, spare_cores
 from cm_service.flow.judge import Group, Judge, Night, Verdict
 from cm_service.flow.normalise import OWNED
 from cm_service.flow.people import Facts, replaced_by, survivor_of
 from cm_service.flow.places import store_places
 from cm_service.flow.reader import Read, Reader
 from cm_service.flow.sieve import Reading
-from cm_service.flow.sieve.gather import Row
 from cm_service.flow.vanished import Vanished
 
 BATCH = 150  # patients per transaction: short enough to block nobody, long enough to be quick
-_SHARE = 25  # patients that go to a worker at once
-_WORTH_A_FORK = 5000  # lines: fewer are read before a fork has begun
-Lines = list[tuple[str, list[Row]]]
 Item = TypeVar("Item")
 
 
 class Stored(NamedTuple):
     """`held_back` says of which types so many were missing that nothing was removed; `counts` adds up who
-    was judged at once; `last_stay` is the newest day of a stay that was read."""
+    was judged at once; `last_stay` is the newest day of a stay that was read; `departed` are the patients
+    whom the EMR has deleted since."""
 
     changed: int
     removed: int
     held_back: Mapping[str, int]
     counts: Counter[str]
     last_stay: str
+    departed: frozenset[str] = frozenset()
 
 
 class Entry(NamedTuple):
@@ -90,38 +86,38 @@ class Store:
         self.entangled = entangled | merged | {self.held[who].survivor for who in merged}
         self.links: dict[str, str | None] = {}
         self.changed: set[str] = set()
+        self.departed: set[str] = set()
         self.last_stay = ""
         self.by = night.evaluated_by
 
-    def take(self, reading: Reading, *, workers: int | None = None) -> Stored:
-        """Everything read, in batches of one short transaction each. `workers` processes read and judge
-        beside this one, which alone stores; None for as many as this machine has cores for."""
+    def take(self, reading: Reading) -> Stored:
+        """Everything read, in batches of one short transaction each."""
         known = store_places(self.db, self.emr, reading.places, replaces=self.vanished.replaces)
         judge = Judge(self.night, known)
         waits = self.entangled | self.held.keys()
         today = self.night.as_of.astimezone(self.night.zone).date()
         if_kept = judge if self.night.store else None
         reader = Reader(reading, if_kept, today=today, holes=self.holes, waits=waits)
-        with reading.still():
-            if workers is None:
-                workers = spare_cores() if sum(reading.counts.values()) > _WORTH_A_FORK else 0
-            crew = Crew(reader.read_all, workers=workers)
-        with closing(crew):
-            for batch in _batches(self._noted(reading, crew), BATCH):
-                self._save(batch, judge)
+        for batch in _batches(self._usable(reader.patients()), BATCH):
+            self._save(batch, judge)
         self._note_holes()
         self._remove()
         self._merge()
         found = self.vanished
-        return Stored(len(self.changed), found.removed, found.held_back, judge.counts, self.last_stay)
+        return Stored(
+            len(self.changed),
+            found.removed,
+            found.held_back,
+            judge.counts,
+            self.last_stay,
+            frozenset(self.departed),
+        )
 
-    def _noted(self, reading: Reading, crew: Crew[Lines, list[Read]]) -> Iterator[Read]:
-        """Whoever has facts, once it is noted what could not be read."""
-        for patients in crew.each(_batches(reading.lines(), _SHARE)):
-            for read in patients:
-                reading.note(read.found)
-                if read.keys and (self.only is None or read.patient_id in self.only):
-                    yield read
+    def _usable(self, patients: Iterable[Read]) -> Iterator[Read]:
+        """Whoever has facts and is meant."""
+        for read in patients:
+            if read.facts and (self.only is None or read.patient_id in self.only):
+                yield read
 
     def _save(self, batch: list[Read], judge: Judge) -> None:
         """Add and update; what was held and not read is only noted here."""
@@ -138,13 +134,13 @@ class Store:
         olds = sync.load_facts(connection, self.emr, held)
         entries, owned = [], list[tuple[str, str]]()
         for read in batch:
-            self.vanished.saw(read.patient_id, read.keys)
+            self.vanished.saw(read.patient_id, read.facts)
             self.links[read.patient_id] = read.replaced_by
             self.last_stay = max(self.last_stay, read.last_stay)
         for read in changed:
             who = read.patient_id
             old = record.decode(olds[who]) if who in olds else {}
-            owned.extend((key, who) for key in read.keys if key not in old)
+            owned.extend((key, who) for key in read.facts if key not in old)
             entry = self._entry(read, old)
             if not self._is_held(who, entry.digest):
                 entries.append(entry)
@@ -206,6 +202,8 @@ class Store:
                 if before != now[key]:
                     self.vanished.moved(before, key)
         sync.own(connection, self.emr, owned)
+        came = [who for key, who in owned if key == f"Patient/{who}"]
+        ledger.unpark_of(connection, self.emr, came, now=self.night.as_of)
 
     def _note_holes(self) -> None:
         """Whose record was not read anew may still lack what could not be read of it."""
@@ -244,13 +242,22 @@ class Store:
             left = {key: fact for key, fact in old.items() if key not in keys}
             sync.disown(connection, self.emr, keys - self.vanished.seen)
             if f"Patient/{who}" not in left:
-                care.drop_decisions(connection, self.emr, [who])
+                self._let_go(connection, who, had=f"Patient/{who}" in old)
             if left:
                 sync.save_records(connection, [self._row(Entry(who, left, *_encoded(left), True), {})])
             else:
                 sync.drop_records(connection, self.emr, [who])
                 self.held.pop(who)
         self.links[who] = replaced_by(who, left)
+
+    def _let_go(self, connection: sa.Connection, who: str, *, had: bool) -> None:
+        """Without a Patient nobody is judged. What we wrote stays as it is: whether it was a merge, a
+        mistake or a duplicate only a person can say."""
+        care.drop_decisions(connection, self.emr, [who])
+        worklist.drop(connection, self.emr, [who])
+        ledger.park_of(connection, self.emr, who, now=self.night.as_of)
+        if had:
+            self.departed.add(who)
 
     def _merge(self) -> None:
         """Point every record at its survivor, and make both old and new groups due."""

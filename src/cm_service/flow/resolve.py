@@ -6,17 +6,46 @@ copy in a chart, or a thing that is never sent.
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 from typing import Any
 
-from cm_service.db import ledger
+from cm_service.db import connections, ledger
 from cm_service.errors import BadInput, EmrRefused
-from cm_service.flow.book import Book
+from cm_service.fhir import vendor
+from cm_service.fhir.capability import Capability
+from cm_service.flow.book import Book, Pace
+from cm_service.flow.deliver import rungs
 from cm_service.flow.intents import State
 from cm_service.flow.ladder import Rung
 from cm_service.flow.lookup import GONE
+from cm_service.flow.nightly import Tools, lease_of
 from cm_service.flow.ours import Json
+from cm_service.flow.rungs.limited import around_of
 
 _OPEN = frozenset({State.UNKNOWN, State.PARKED})
+
+
+def resolve(tools: Tools, intent_id: int, *, written_as: str | None) -> Any:
+    """`written_as` None: it is not there. No night may send it meanwhile. Raises Lost, Busy, and what
+    the two below raise."""
+    with tools.database.read() as connection:
+        row = ledger.one(connection, intent_id)
+        emr = connections.get_emr(connection, row.emr)
+    with tools.database.lease(lease_of(row.emr)):
+        return asyncio.run(_resolve(tools, emr, row.id, written_as))
+
+
+async def _resolve(tools: Tools, emr: Any, intent_id: int, reference: str | None) -> Any:
+    async with tools.client(emr) as client:
+        profile = vendor.load(emr.profile, extra=tools.settings.extra_profiles)
+        pace = Pace(tools.clock, dt.timedelta(0), asyncio.sleep)
+        book = Book(tools.database, client, emr=emr.slug, profile=profile, now=tools.clock(), pace=pace)
+        around = around_of(emr, base=tools.settings.identifier_base, now=book.now)
+        book.open(rungs(client, Capability(), around, lambda: book.passport))
+        if reference is not None:
+            return await written_as(book, intent_id, reference)
+        return await not_written(book, intent_id)
 
 
 async def written_as(book: Book, intent_id: int, reference: str) -> Any:
@@ -60,7 +89,7 @@ async def not_written(book: Book, intent_id: int) -> Any:
         places = ", ".join(f"{each['resourceType']}/{each.get('id')}" for each in found)
         raise BadInput(f"the EMR shows intent {intent_id}: {places}")
     never = {"state": "pending", "sent": None, "sent_at": None, "missed_at": None, "attempts": 0}
-    book.move(row, reason="a person said that it is not in the EMR", **never)
+    book.move(row, reason=ledger.NOT_THERE, **never)
     return book.row(intent_id)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cm_service.flow import landing, pull, sieve
+from cm_service.flow import departed, landing, pull, sieve
 from cm_service.flow.connection import ConceptMap
 from cm_service.flow.holes import Holes
 from cm_service.flow.landing import PullReport
@@ -25,7 +25,7 @@ class Source(NamedTuple):
     absence means deletion, `unread` those not read to their end, `refused` those the EMR denies.
     `of_whom` says of the types that were read patient by patient for whom they were, `whole_for` for whom
     not only what changed; `problems` what went wrong beside that. `deleted` are `Type/id` that the EMR says
-    are gone."""
+    are gone, `roster` the patients whom a complete roster names (None: there was none)."""
 
     reading: sieve.Reading
     pulled: bool
@@ -40,6 +40,7 @@ class Source(NamedTuple):
     asked: pull.Source | None = None
     folder: Path | None = None
     deleted: frozenset[str] = frozenset()
+    roster: frozenset[str] | None = None
 
     def patients(self) -> Iterator[tuple[str, Facts]]:
         return self.reading.patients()
@@ -122,6 +123,7 @@ def from_pull(
         asked=asked,
         folder=folder,
         deleted=frozenset(key for key in report.deleted if key.partition("/")[0] in complete),
+        roster=departed.named(report),
     )
 
 
@@ -134,6 +136,8 @@ def _said(item: landing.TypeReport) -> dict[str, Any]:
         "notes": item.notes,
         "changes_only": bool(item.changes_of),
         "dropped_filters": item.dropped_filters,
+        "history": item.history,
+        "tombstones": item.tombstones,
         "patients": len(item.patients or ()),
         "failed_patients": len(item.failed),
         "first_failure": next(iter(item.failed.values()), ""),

@@ -20,7 +20,7 @@ Tell = Callable[[str], None]
 
 class Tools(NamedTuple):
     """What the night needs of the process; built by `wiring`. Without a `sealer` a pull that was killed
-    begins anew."""
+    begins anew. `notify_secret` says by what an EMR (its row) proves that a notification is its own."""
 
     settings: Settings
     database: Database
@@ -28,6 +28,7 @@ class Tools(NamedTuple):
     clock: Callable[[], dt.datetime]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     sealer: Callable[[], Sealer] | None = None
+    notify_secret: Callable[[Any], str] | None = None
 
 
 class NightOptions(NamedTuple):

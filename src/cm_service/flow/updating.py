@@ -11,12 +11,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cm_service.db import ledger
-from cm_service.errors import EmrError, EmrRefused, WriteConflict
+from cm_service.errors import (
+    EmrBusy,
+    EmrError,
+    EmrRefused,
+    EmrUnreachable,
+    WriteConflict,
+    WriteOutcomeUnknown,
+)
 from cm_service.fhir import rawjson
 from cm_service.fhir.vendor import Precondition
 from cm_service.fhir.writes import WriteResult
 from cm_service.flow import ours, whose
 from cm_service.flow.book import Book
+from cm_service.flow.confidential import labelled
 from cm_service.flow.lookup import GONE
 from cm_service.flow.ours import Json
 from cm_service.flow.passport import State
@@ -57,21 +65,26 @@ class Updating:
             return
         known = whose.parsed(row.current)
         usable = known is not None and whose.version_of(known) is not None and self._is_guarded(row)
+        seen = (known, Guard(if_match=_etag(known))) if usable and known else None
         try:
-            await self._put(row, known if usable else None, sent)
-        except WriteConflict:
-            await self._put(row, None, sent)
+            await self._put(row, *(seen or await self._look(row)), sent)
+        except WriteConflict as conflict:
+            await self._put(row, *await self._look_again(row, conflict), sent)
 
-    async def _put(self, row: Any, current: Json | None, sent: Json) -> None:
-        """`current` None: what stands there is read first."""
-        guard = Guard(if_match=_etag(current)) if current else Guard()
-        if current is None:
-            current, guard = await self._look(row)
+    async def _look_again(self, row: Any, conflict: WriteConflict) -> tuple[Json, Guard]:
+        """Whoever was quicker may have been ourselves: proxies deliver a request twice, and the second one
+        is refused. Unless it can be read, nobody knows. Raises WriteOutcomeUnknown."""
+        try:
+            return await self._look(row)
+        except (EmrBusy, EmrUnreachable) as error:
+            raise WriteOutcomeUnknown(f"{conflict}, and then {error}") from error
+
+    async def _put(self, row: Any, current: Json, guard: Guard, sent: Json) -> None:
         if not ours.may_be_written_over(current):
             self._book.move(row, state="parked", reason=_HIDDEN_PARTS)
             return
         human = set(self._book.row(row.id).human)
-        body = ours.merged(current, sent, human)
+        body = labelled(ours.merged(current, sent, human), row.labels)
         kept = self._kept(sent, body)
         if body == current:
             text = _text(current)

@@ -19,14 +19,15 @@ class Seen(NamedTuple):
     arrived: bool
 
 
-def look(row: Any, current: Json, wanted: Json) -> Seen:
+def look(row: Any, current: Json, wanted: Json, *, earlier: str | None = None) -> Seen:
     """Compare `current`, the EMR's own JSON, with a whole row of the ledger, and with what is wanted there
     by now (as its rung builds it). Where the ledger does not know what the EMR held before, whatever is
-    not as we want it counts as a person's. A part of a resource says nothing about the rest."""
+    not as we want it counts as a person's. `earlier` is what was sent before the last time. A part of a
+    resource says nothing about the rest."""
     if ours.is_partial(current):
         return Seen(list(row.human), settled=False, arrived=False)
     sent = parsed(row.sent) or {}
-    told = [each for each in (parsed(row.base), sent) if each]
+    told = [each for each in (parsed(row.base), sent, parsed(earlier)) if each]
     human = {*row.human, *ours.changed_by_others(wanted, current, *told)}
     body = ours.merged(current, ours.to_send(wanted, sent), human)
     there = all(current.get(name) == sent[name] for name in ours.owned(sent) - human)

@@ -24,6 +24,7 @@ from cm_service.fhir.writes import WriteResult
 from cm_service.flow import ours, whose
 from cm_service.flow.book import Book
 from cm_service.flow.lookup import DELETED, GONE, LookUp
+from cm_service.flow.older_store import OlderStore
 from cm_service.flow.ours import Json
 from cm_service.flow.updating import Updating
 
@@ -47,15 +48,16 @@ class Writing:
     def __init__(self, book: Book) -> None:
         self.book = book
         self._lookup, self._updating = LookUp(book), Updating(book)
+        self._older_store = OlderStore(book)
 
     def drop_if_never_needed(self, row: Any) -> None:
-        """Withdrawn before it was ever sent: nobody needs to see it."""
-        if row.reference is None and not row.deleted:
-            whole = self.book.row(row.id)
-            if self.book.stood_before(row):
-                return
-            if ours.is_closed(rawjson.loads(whole.wanted.encode())):
-                self.book.move(row, state="superseded", reason=_NEVER_NEEDED)
+        """Retracted by the service before it was ever sent: nobody needs to see it. What a person ended,
+        or had in hand, happened: it is created in its final state, once."""
+        if row.reference is not None or row.deleted:
+            return
+        closed = ours.is_closed(rawjson.loads(self.book.row(row.id).wanted.encode()))
+        if closed and not self.book.stood_before(row) and not self.book.was_acted_on(row):
+            self.book.move(row, state="superseded", reason=_NEVER_NEEDED)
 
     async def look_up(self, intent_id: int) -> None:
         """What became of an answer that was lost in an earlier night."""
@@ -124,7 +126,9 @@ class Writing:
         if not guarded:
             # The row as it was claimed: what is sent says which version of it is looked for.
             found = await self._lookup.find(self.book.row(row.id))
-            if found or (found is None and not self._may_go_unguarded(row)):
+            if found:
+                self._note_adopted(row)
+            if found or (found is None and not await self._may_go_unguarded(row)):
                 return
         result = await self.book.ask(row, "create", lambda: rung.create(row, resource))
         if result.status == 200 and guarded:  # a copy was already there: it may say something else
@@ -132,12 +136,17 @@ class Writing:
         else:
             await self._updating.written(row, result)
 
-    def _may_go_unguarded(self, row: Any) -> bool:
+    def _note_adopted(self, row: Any) -> None:
+        """It stands there, and this ledger never sent it: an older store did, and so it is marked."""
+        if row.sent_at is None:
+            self.book.move(row, sent_at=None)
+
+    async def _may_go_unguarded(self, row: Any) -> bool:
         """The ledger alone guards what it never sent before; but where it has seen that an older store
-        wrote to this EMR, it does not know what else that one wrote."""
-        with self.book.db.read() as connection:
-            lost = ledger.has_adopted(connection, row.emr)
-        if lost or row.sent_at is not None:
+        wrote to this EMR, it does not know what else that one wrote. A person who has looked may."""
+        if row.reason == ledger.NOT_THERE:
+            return True
+        if row.sent_at is not None or await self._older_store.wrote(row):
             self.book.move(row, state="parked", reason=_NO_GUARD, sent_at=row.sent_at)
             return False
         return True
@@ -147,6 +156,7 @@ class Writing:
         current = result.body or (await rung.read(row, result.id)).resource
         if rung.is_ours(row, current):
             self.book.take(row, current)
+            self._note_adopted(row)
         else:
             self.book.move(row, state="parked", reason=_STRANGER)
 

@@ -30,6 +30,7 @@ class Interaction(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     HISTORY = "history-instance"
+    TYPE_HISTORY = "history-type"
     CREATE = "create"
     SEARCH = "search-type"
 

@@ -53,6 +53,16 @@ def takes_only(path: str, values: str, *, status: int = 400, detail: str = "") -
     return rule
 
 
+def subscribes(_: Emr, call: Call) -> Resource:
+    """A Subscription is asked for or turned off by a client; whether it is active the server says."""
+    if call.type != "Subscription":
+        return call.resource
+    if call.resource.get("status") not in ("requested", "off"):
+        raise Refusal(422, "value", "Subscription.status must be requested or off")
+    is_asked = call.resource["status"] == "requested"
+    return {**call.resource, "status": "active" if is_asked else "off"}
+
+
 def at_most(path: str, length: int) -> Rule:
     def rule(_: Emr, call: Call) -> Resource:
         if any(len(str(text)) > length for text in elements(call.resource, path)):

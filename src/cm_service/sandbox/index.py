@@ -67,6 +67,11 @@ class SearchIndex:
         """Since when searches find it, where that is known."""
         return self._late.get(version.position)
 
+    def is_out(self, version: Version, *, now: dt.datetime) -> bool:
+        """Has it been committed, whatever its stamp says?"""
+        frozen = self._freeze is not None and version.position >= self._freeze.position
+        return not frozen and self._late.get(version.position, now) <= now
+
     def release(self, type_: str, id_: str) -> None:
         """Somebody in the EMR has seen and taken over what a client filed."""
         self._released.add((type_, id_))

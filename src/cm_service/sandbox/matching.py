@@ -43,6 +43,7 @@ def compile_test(parameter: SearchParameter, raw: str, *, base: str) -> Test:
     """A test for `name=raw`, where commas mean *or*. Raises ValueError for a value that means nothing."""
     build = {
         Kind.TOKEN: _token_test,
+        Kind.URI: _token_test,
         Kind.DATE: _date_test,
         Kind.STRING: _string_test,
     }.get(parameter.kind)

@@ -13,17 +13,17 @@ class Meter:
 
     def __init__(self, store: Store, limit: int | None) -> None:
         self._store, self._limit = store, limit
-        self._minute, self._calls = 0, 0
+        self._span, self._calls = (0, 0), 0
         self._lock = threading.Lock()
 
     def count(self) -> None:
         """Raises Refusal 429 for a call too many; there is no Retry-After."""
         if self._limit is None:
             return
-        minute = int(self._store.clock().timestamp() // 60)
+        span = self._store.lives, int(self._store.clock().timestamp() // 60)
         with self._lock:
-            if minute != self._minute:
-                self._minute, self._calls = minute, 0
+            if span != self._span:
+                self._span, self._calls = span, 0
             self._calls += 1
             full = self._calls > self._limit
         if full:

@@ -22,12 +22,13 @@ from cm_service.sandbox.wire import Resource, instant, subset
 
 _KEPT_SEARCHES = 500
 Body = Callable[[Version], bytes]
+Entry = Callable[[Version], Resource]
 _Search = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A result, and what its pages have in common."""
+    """A result, and what its pages have in common; `entry` makes those of a history."""
 
     type: str
     versions: list[Version]
@@ -35,6 +36,7 @@ class _Found:
     used: list[tuple[str, str]]
     base: str
     elements: frozenset[str]
+    entry: Entry | None = None
 
     def url(self, *more: tuple[str, str]) -> str:
         pairs = [*self.used, *more]
@@ -81,9 +83,17 @@ class Pages:
         return found
 
     def first(
-        self, type_: str, query: Query, found: list[Version], *, base: str, body: Body, start: int = 0
+        self,
+        type_: str,
+        query: Query,
+        found: list[Version],
+        *,
+        base: str,
+        body: Body,
+        start: int = 0,
+        entry: Entry | None = None,
     ) -> Page:
-        result = _Found(type_, found, query.count, query.used, base, query.elements)
+        result = _Found(type_, found, query.count, query.used, base, query.elements, entry)
         if query.only_count:
             return Page(self._bundle(total=len(found), links=[("self", result.url())]), ())
         name = secrets.token_urlsafe(12)
@@ -110,8 +120,12 @@ class Pages:
             links.append(("next", self._link(found, name, end)))
         shown = found.versions[max(0, start - self._paging.repeats) : end]
         bundle = self._bundle(total=len(found.versions), links=links)
+        if found.entry is not None:
+            bundle["type"] = "history"
         if shown:
-            bundle["entry"] = [_entry(version, found, body) for version in shown]
+            bundle["entry"] = [
+                found.entry(version) if found.entry else _entry(version, found, body) for version in shown
+            ]
         return Page(bundle, tuple(shown))
 
     def _size(self, start: int, count: int) -> int:

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     REFERENCE = "reference"
     DATE = "date"
     STRING = "string"
+    URI = "uri"
 
 
 class SearchParameter(NamedTuple):
@@ -230,6 +231,7 @@ _BY_TYPE: dict[str, tuple[SearchParameter, ...]] = {
         _ENCOUNTER,
         _date("authored", "authored"),
     ),
+    "Subscription": (_STATUS, SearchParameter("url", Kind.URI, ("channel.endpoint",)), _string("criteria")),
     "Flag": (_IDENTIFIER, *_patient(), _ENCOUNTER, _date("date", "period")),
     "Provenance": (_ref("target"), _ref("agent", "agent.who"), _date("recorded", "recorded")),
 }

@@ -1,10 +1,8 @@
-"""Interactions that change nothing: metadata, search, read, vread, history."""
+"""Interactions that change nothing: metadata, search, read, vread."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-
-import msgspec
 
 from cm_service.sandbox.answers import Answer, Refusal
 from cm_service.sandbox.calls import Call, Emr, known_version
@@ -13,7 +11,7 @@ from cm_service.sandbox.paging import Page
 from cm_service.sandbox.search import check_needs, dropping, parse, run
 from cm_service.sandbox.told import version_answer
 from cm_service.sandbox.versions import Version
-from cm_service.sandbox.wire import Resource, encode, etag, instant
+from cm_service.sandbox.wire import encode
 
 
 def metadata(emr: Emr, call: Call) -> Answer:
@@ -26,7 +24,7 @@ def page(emr: Emr, call: Call) -> Answer:
     tokens = [value for name, value in call.query if name == emr.personality.paging.parameter]
     if len(tokens) != 1:
         raise Refusal(400, "not-supported", "this server does not search across types")
-    return _page_answer(emr.pages.later(tokens[0], body=emr.body))
+    return page_answer(emr.pages.later(tokens[0], body=emr.body))
 
 
 def search(emr: Emr, call: Call) -> Answer:
@@ -54,10 +52,10 @@ def _search(emr: Emr, call: Call, place: str = "") -> Answer:
     if kind.paging.by_change:
         found = sorted(found, key=lambda version: version.updated)
     start = emr.pages.start_of(place, query.count) if place else 0
-    return _page_answer(emr.pages.first(call.type, query, found, base=call.base, body=emr.body, start=start))
+    return page_answer(emr.pages.first(call.type, query, found, base=call.base, body=emr.body, start=start))
 
 
-def _page_answer(page: Page) -> Answer:
+def page_answer(page: Page) -> Answer:
     return Answer(200, encode(page.bundle), shows=page.shows)
 
 
@@ -70,37 +68,6 @@ def vread(emr: Emr, call: Call) -> Answer:
         if emr.personality.version_name(version) == call.version:
             return version_answer(emr, call, _alive(emr, version))
     raise Refusal(404, "not-found", "no such version")
-
-
-def history(emr: Emr, call: Call) -> Answer:
-    """Every version of one resource, newest first."""
-    known_version(emr, call)
-    versions = emr.store.history(call.type, call.id)[::-1]
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "history",
-        "total": len(versions),
-        "link": [{"relation": "self", "url": f"{call.base}/{call.type}/{call.id}/_history"}],
-        "entry": [_history_entry(emr, version, call.base) for version in versions],
-    }
-    return Answer(200, encode(bundle), shows=tuple(versions))
-
-
-def _history_entry(emr: Emr, version: Version, base: str) -> Resource:
-    url = version.type if version.method == "POST" else version.key
-    status = {"POST": "201", "PUT": "200", "DELETE": "204"}[version.method]
-    entry: Resource = {
-        "fullUrl": f"{base}/{version.key}",
-        "request": {"method": version.method, "url": url},
-        "response": {
-            "status": status,
-            "etag": etag(emr.personality.version_name(version)),
-            "lastModified": instant(version.updated),
-        },
-    }
-    if version.resource is not None:
-        entry["resource"] = msgspec.Raw(emr.body(version))
-    return entry
 
 
 def _alive(emr: Emr, version: Version) -> Version:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from cm_service.sandbox import bulk, reads, writes
+from cm_service.sandbox import bulk, histories, reads, writes
 from cm_service.sandbox.answers import Answer, Refusal
 from cm_service.sandbox.calls import Call, Emr
 from cm_service.sandbox.checks import ID
@@ -50,7 +50,8 @@ ROUTES = (
     Route("PUT", ("type", "id"), Interaction.UPDATE, writes.update),
     Route("PATCH", ("type", "id"), PATCH, writes.patch),
     Route("DELETE", ("type", "id"), Interaction.DELETE, writes.delete),
-    Route("GET", ("type", "id", "_history"), Interaction.HISTORY, reads.history),
+    Route("GET", ("type", "_history"), Interaction.TYPE_HISTORY, histories.of_type),
+    Route("GET", ("type", "id", "_history"), Interaction.HISTORY, histories.of_resource),
     Route("GET", ("type", "id", "_history", "version"), Interaction.VREAD, reads.vread),
     Route("POST", ("type", "operation"), None, _operate),
     *(Route(method, shape, None, bulk.kick_off) for method in ("GET", "POST") for shape in bulk.SHAPES),

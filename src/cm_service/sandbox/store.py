@@ -41,10 +41,12 @@ class Store:
         self.lateness = lateness
         self.new_id = new_id
         self.journal: list[Version] = []
+        self.lives = 0
         self.index = SearchIndex()
         self.shown: dict[tuple[str, str], int] = {}
         self._lock = threading.RLock()
         self._versions: dict[tuple[str, str], list[Version]] = {}
+        self._of_type: dict[str, list[Version]] = {}
         self._live: dict[str, dict[str, Version]] = {}
         self._by_patient: dict[tuple[str, str], dict[str, None]] = {}
         self._by_identifier: dict[tuple[str, str], dict[str, None]] = {}
@@ -75,9 +77,12 @@ class Store:
     def clear(self) -> None:
         """An empty EMR again: a server costs a test more than a store."""
         with self._lock:
+            self.lives += 1  # its minute begins anew: many tests share one clock that stands still
             self.index = SearchIndex()
-            for indexed in (self._versions, self._live, self._by_patient, self._by_identifier, self._carried):
+            for indexed in (self._versions, self._of_type, self._live, self._by_patient):
                 indexed.clear()
+            self._by_identifier.clear()
+            self._carried.clear()
             self.journal.clear()
             self.shown.clear()
 
@@ -161,6 +166,17 @@ class Store:
         with self._lock:
             return [list(chain) for chain in self._versions.values()]
 
+    def changes(self, type_: str, *, since: dt.datetime | None) -> list[Version]:
+        """All versions of one type that are stamped so late, deletions too, the newest first; without what
+        searches do not show yet."""
+        with self._lock:
+            now = self.time()
+            return [
+                version
+                for version in reversed(self._of_type.get(type_, ()))
+                if (since is None or version.updated >= since) and self.index.is_out(version, now=now)
+            ]
+
     def live(self, type_: str) -> list[Version]:
         """Everything of one type, in the order in which it first came."""
         with self._lock:
@@ -217,6 +233,7 @@ class Store:
         chain = self._versions.setdefault((version.type, version.id), [])
         self._replace(chain[-1] if chain else None, version)
         chain.append(version)
+        self._of_type.setdefault(version.type, []).append(version)
         self.journal.append(version)
         if self.lateness is not None:
             self.index.hide(version.position, self.time() + dt.timedelta(seconds=self.lateness()))
@@ -227,6 +244,7 @@ class Store:
     def _undo(self, version: Version) -> None:
         chain = self._versions[(version.type, version.id)]
         chain.pop()
+        self._of_type[version.type].pop()
         self.index.forget(version.position)
         self._replace(version, chain[-1] if chain else None)
         for identifier in ever_carried(version):

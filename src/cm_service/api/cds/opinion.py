@@ -13,6 +13,7 @@ from cm_service.db import care, sync, worklist
 from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
 from cm_service.flow import record
+from cm_service.flow.confidential import cleared_for_pages, without_labelled
 from cm_service.flow.connection import concept_map_of, parameters_of
 from cm_service.flow.normalise import OWNED
 from cm_service.flow.people import Surroundings, views
@@ -54,7 +55,8 @@ def cards_for(
 ) -> list[Json]:
     """Runs on a thread: rules are plain Python."""
     with door.store.read() as connection:
-        row = worklist.of(connection, emr.slug, patient_id)
+        cleared = cleared_for_pages(emr.settings)
+        row = worklist.of(connection, emr.slug, patient_id, cleared=cleared)
         stored = sync.load_facts(connection, emr.slug, [patient_id]).get(patient_id)
         declines = care.declines_of(connection, emr.slug, [patient_id]).get(patient_id, [])
     if service.hook == "appointment-book":
@@ -81,7 +83,8 @@ def _view(
     }
     reading = read_bundle(bundle, base_url=emr.base_url, concept_map=concept_map_of(emr.settings))
     in_hand = reading.patients.get(patient_id, {})
-    facts = {**(record.decode(stored) if stored else {}), **in_hand}
+    whole = {**(record.decode(stored) if stored else {}), **in_hand}
+    facts = without_labelled(whole, cleared_for_pages(emr.settings))
     came = {str(each.get("resourceType")) for each in chart.resources}
     unread = chart.unread if stored else frozenset(OWNED) - came
     around = Surroundings(parameters_of(emr.settings), reading.places, unread)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
 from cm_service import wiring
 from cm_service.api.doorway import Doorway
-from cm_service.api.launch import exchange, id_token
+from cm_service.api.launch import exchange, id_token, joining
 from cm_service.api.launch.id_token import Expected, User
 from cm_service.api.launch.sessions import IDLE
 from cm_service.api.launch.style import style_of
@@ -23,8 +24,16 @@ def redirect_uri(door: Doorway, slug: str) -> str:
     return f"{door.public_url}/launch/callback/{slug}"
 
 
-async def arrive(door: Doorway, emr: Any, launched: Any, *, code: str, bound: bool) -> tuple[str, Any]:
-    """The page's token, and what its first sight shows. Raises CmError."""
+class Arrived(NamedTuple):
+    """The page's token, what its first sight shows, and the other EMRs whose sign-ins it holds."""
+
+    token: str
+    session: dict[str, Any]
+    held: list[str]
+
+
+async def arrive(door: Doorway, emr: Any, launched: Any, *, code: str, bound: bool) -> Arrived:
+    """Raises CmError."""
     granted = await exchange.by_code(
         door,
         emr,
@@ -36,14 +45,17 @@ async def arrive(door: Doorway, emr: Any, launched: Any, *, code: str, bound: bo
     scope = granted.scope or launched.scope
     if granted.patient is None and launched.kind == "ehr" and "patient/" in scope:
         raise NotFhir("the launch grants a patient's data and names no patient")
+    if granted.patient is not None and launched.joins is not None:
+        raise NotFhir("a worklist was asked for, and a patient was given")
     user = await _user(door, emr, launched, granted.id_token)
     async with wiring.client_with_token(door.tools.settings, emr, granted.access_token) as client:
-        patient_name = await _patient(client, granted.patient)
+        patient_name, merged = await _patient(client, granted.patient)
         user_name = await _name(client, user.reference)
     context = {
         "banner": granted.need_patient_banner,
         "intent": granted.intent,
         "style": await style_of(door, emr, granted.style_url),
+        "merged": merged,
     }
     token = secrets.token_urlsafe(32)
     columns = {
@@ -64,8 +76,8 @@ async def arrive(door: Doorway, emr: Any, launched: Any, *, code: str, bound: bo
         "token_until": granted.until,
         "context": context,
     }
-    await run_in_threadpool(_open, door, token, columns)
-    return token, columns
+    held = await run_in_threadpool(_open, door, token, columns, launched.joins)
+    return Arrived(token, columns, held)
 
 
 async def _user(door: Doorway, emr: Any, launched: Any, token: str) -> User:
@@ -84,15 +96,18 @@ async def _user(door: Doorway, emr: Any, launched: Any, token: str) -> User:
     return id_token.user_of(token, keys, expected)
 
 
-async def _patient(client: FhirClient, patient_id: str | None) -> str:
-    """A patient whom the user may not read is nobody's business here: then the launch fails."""
+async def _patient(client: FhirClient, patient_id: str | None) -> tuple[str, bool]:
+    """The name, and whether another record replaced this one. A patient whom the user may not read is
+    nobody's business here: then the launch fails."""
     if patient_id is None:
-        return ""
+        return "", False
     patient = await client.read("Patient", patient_id)
     if patient.get("id") != patient_id:
         raise NotFhir("the EMR answered with another patient")
-    birth = str(patient.get("birthDate") or "")
-    return " ".join(filter(None, (_human(patient), f"({birth})" if birth else "")))
+    birth, links = str(patient.get("birthDate") or ""), patient.get("link")
+    told = [each for each in (links if isinstance(links, list) else ()) if isinstance(each, dict)]
+    merged = any(each.get("type") == "replaced-by" for each in told)
+    return " ".join(filter(None, (_human(patient), f"({birth})" if birth else ""))), merged
 
 
 async def _name(client: FhirClient, reference: str) -> str:
@@ -113,29 +128,34 @@ def _human(resource: dict[str, Any]) -> str:
     return " ".join(word for word in words if isinstance(word, str))[:200]
 
 
-def _open(door: Doorway, token: str, columns: dict[str, Any]) -> None:
+def _open(door: Doorway, token: str, columns: dict[str, Any], joins: str | None) -> list[str]:
     """Another user in the same browser ends the pages of the one before (EL-17)."""
     now = door.clock()
     sealed = ("user_name", "patient_name", "access_token", "refresh_token")
     row = {name: door.sealer.seal(v) if name in sealed and v else v for name, v in columns.items()}
     row["patient_name"] = row["patient_name"] or door.sealer.seal("")
     with door.database.write() as connection:
-        launches.end_others(
-            connection, columns["browser_digest"], user=columns["user"], emr=columns["emr"], now=now
-        )
+        held = joining.take_along(connection, joins, columns, by=digest(token), now=now)
+        keep = [(columns["emr"], columns["user"]), *((each.emr, each.user) for each in held)]
+        launches.end_others(connection, columns["browser_digest"], keep=keep, now=now)
         launches.open_session(connection, token, created_at=now, idle_until=now + IDLE, **row)
-        audit(
-            connection,
-            [
-                Access(
-                    at=now,
-                    who=columns["user"],
-                    emr=columns["emr"],
-                    patient_id=columns["patient_id"],
-                    action="launch" if columns["bound"] else "launch-unbound",
-                    purpose="CAREMGT",
-                    outcome=200,
-                    request_id=digest(token)[:24],
-                )
-            ],
-        )
+        audit(connection, [_line(columns, now, token), *(_joined(each, now, token) for each in held)])
+    return [each.emr for each in held]
+
+
+def _line(columns: dict[str, Any], now: dt.datetime, token: str) -> Access:
+    return Access(
+        at=now,
+        who=columns["user"],
+        emr=columns["emr"],
+        patient_id=columns["patient_id"],
+        action="launch" if columns["bound"] else "launch-unbound",
+        purpose="CAREMGT",
+        outcome=200,
+        request_id=digest(token)[:24],
+    )
+
+
+def _joined(held: Any, now: dt.datetime, token: str) -> Access:
+    columns = {"user": held.user, "emr": held.emr, "patient_id": None, "bound": True}
+    return _line(columns, now, token)._replace(action="launch-joined")

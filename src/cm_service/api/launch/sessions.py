@@ -30,7 +30,8 @@ ENDED = "this session has ended: open the page again from the chart"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Names and tokens in clear, for this request only."""
+    """Names and tokens in clear, for this request only. `others` are the same person's sign-ins at other
+    practices, joined to this worklist."""
 
     digest: str
     emr: Any
@@ -44,6 +45,11 @@ class Session:
     scope: str
     access_token: str
     context: dict[str, Any]
+    others: tuple[Session, ...] = ()
+
+    @property
+    def everywhere(self) -> tuple[Session, ...]:
+        return (self, *self.others)
 
 
 async def session_of(request: Request) -> Session:
@@ -57,6 +63,10 @@ async def session_of(request: Request) -> Session:
     if row is None or emr is None:
         raise _ended()
     access = await _access_token(door, emr, row)
+    return _opened(door, emr, row, access, others=await _others(door, row.digest))
+
+
+def _opened(door: Doorway, emr: Any, row: Any, access: str, *, others: tuple[Session, ...] = ()) -> Session:
     return Session(
         digest=row.digest,
         emr=emr,
@@ -70,7 +80,29 @@ async def session_of(request: Request) -> Session:
         scope=row.scope,
         access_token=access,
         context=row.context,
+        others=others,
     )
+
+
+async def _others(door: Doorway, digest: str) -> tuple[Session, ...]:
+    """One that has ended leaves the page; the others stay."""
+    found = []
+    for row, emr in await run_in_threadpool(_held, door, digest):
+        try:
+            found.append(_opened(door, emr, row, await _access_token(door, emr, row)))
+        except HTTPException:
+            continue
+    return tuple(found)
+
+
+def _held(door: Doorway, digest: str) -> list[tuple[Any, Any]]:
+    with door.database.read() as connection:
+        rows = launches.held(connection, digest, now=door.clock())
+    if not rows:
+        return []
+    with door.store.read() as connection:
+        emrs = {emr.slug: emr for emr in connections.list_emrs(connection)}
+    return [(row, emrs[row.emr]) for row in rows if row.emr in emrs]
 
 
 async def confirmed_session(request: Request) -> Session:
@@ -87,7 +119,7 @@ def _found(door: Doorway, token: str) -> tuple[Any | None, Any | None]:
         row = launches.session(connection, token, now=now)
         if row is None:
             return None, None
-        launches.change_session(connection, row.digest, idle_until=now + IDLE)
+        launches.use(connection, row.digest, until=now + IDLE)
     with door.store.read() as connection:
         emr = next((e for e in connections.list_emrs(connection) if e.slug == row.emr), None)
     return row, emr
@@ -171,4 +203,5 @@ def confirm(door: Doorway, found: Session) -> None:
 
 
 def end(door: Doorway, found: Session) -> None:
-    _change(door, found.digest, ended_at=door.clock())
+    with door.database.write() as connection:
+        launches.end(connection, found.digest, now=door.clock())

@@ -10,6 +10,8 @@ from cm_service.api.doorway import doorway
 from cm_service.api.launch import sessions
 from cm_service.api.pages import consent_text, lists, roles, views, visit
 from cm_service.api.pages.acts import DEEDS
+from cm_service.api.pages.listed import Wish
+from cm_service.api.pages.merged import is_merged
 from cm_service.api.pages.sight import MEDIA, sight
 from cm_service.db import cases
 from cm_service.errors import Lost
@@ -76,8 +78,9 @@ def part_of(request: Request, *, notice: str = "") -> Response:
     """The patient's page, or the worklist where the session has no patient."""
     who, door = visit.session(request), doorway(request)
     if who.patient_id is None:
-        return lists.list_of(request, lists.Wish(), notice=notice)
+        return lists.list_of(request, Wish(), notice=notice)
     with door.store.read() as connection:
+        template = "merged.html" if is_merged(connection, who) else "patient.html"
         seen = sight(
             connection,
             who.emr,
@@ -88,7 +91,7 @@ def part_of(request: Request, *, notice: str = "") -> Response:
         )
     return views.page(
         who.emr,
-        "patient.html",
+        template,
         session=who,
         seen=seen,
         rights=roles.rights(who.user),

@@ -12,12 +12,16 @@ import sqlalchemy as sa
 
 from cm_service.api.pages import charts
 from cm_service.api.pages.charts import Chart
+from cm_service.api.pages.merged import mates_of
 from cm_service.api.pages.written import Written, written
-from cm_service.db import care, cases, ledger, sync, worklist
+from cm_service.db import care, cases, ledger, sync
+from cm_service.db.confidential import readable
+from cm_service.fhir.instants import parse_instant
 from cm_service.flow import record
 from cm_service.flow.care import case as case_of
 from cm_service.flow.care import words
 from cm_service.flow.care.case import Case
+from cm_service.flow.confidential import cleared_for_pages, without_labelled
 from cm_service.flow.plans.board import Item
 from cm_service.flow.plans.inputs import CHECKLIST, REGULATORY, inputs_of
 from cm_service.rules.business_days import business_days_until
@@ -79,6 +83,8 @@ class Sight(NamedTuple):
     checklist: list[str]
     diabetes: dict[str, str]
     snoozed_until: dt.date | None
+    merged_in: int
+    open_elsewhere: list[Any]
 
     @property
     def clocks(self) -> list[Clock]:
@@ -88,24 +94,27 @@ class Sight(NamedTuple):
 def sight(
     connection: sa.Connection, emr: Any, patient: str, *, base: str, user: str, now: dt.datetime
 ) -> Sight:
-    zone = ZoneInfo(emr.timezone)
-    case = case_of.load(connection, emr, patient, base=base)
-    lines = care.decisions_of(connection, emr.slug, [patient]).get(patient, {})
-    decisions = [_DECISION.decode(row.line) for _, row in sorted(lines.items())]
+    zone, cleared = ZoneInfo(emr.timezone), cleared_for_pages(emr.settings)
+    case = case_of.load(connection, emr, patient, base=base, cleared=cleared)
+    decided = care.decisions_of(connection, emr.slug, [patient]).get(patient, {})
+    decisions = [_DECISION.decode(each.line) for each in care.shown(decided, cleared)]
     stored = sync.load_facts(connection, emr.slug, [patient]).get(patient)
-    facts = record.decode(stored) if stored else {}
+    facts = without_labelled(record.decode(stored) if stored else {}, cleared)
     rows = ledger.of_patients(connection, emr.slug, [patient]).get(patient, [])
+    rows = [row for row in rows if readable(row.labels, cleared)]
     contacts = cases.contacts(connection, emr.slug, patient)
-    values = charts.a1c_values(facts, zone)
+    mates = mates_of(connection, emr.slug, patient, cleared=cleared)
+    readings = {key: fact for held in mates.facts for key, fact in held.items()}
+    values = charts.a1c_values(readings | facts, zone)
     today = now.astimezone(zone).date()
     return Sight(
-        known=bool(decisions or rows or case.enrolment or worklist.of(connection, emr.slug, patient)),
+        known=bool(decisions or (not decided and (rows or case.enrolment))),
         today=today,
         now=now.astimezone(zone),
         enrolment=case.enrolment,
         consents=cases.consents(connection, case.enrolment.id) if case.enrolment else [],
-        found=[_why(each) for each in decisions if each.outcome is Outcome.ELIGIBLE],
-        cannot_tell=[_why(each) for each in decisions if each.outcome is Outcome.INSUFFICIENT_DATA],
+        found=[_why(each, zone) for each in decisions if each.outcome is Outcome.ELIGIBLE],
+        cannot_tell=[_why(each, zone) for each in decisions if each.outcome is Outcome.INSUFFICIENT_DATA],
         tasks=sorted(_tasks(case, today), key=lambda task: (task.day or dt.date.max, task.id)),
         goals=[_goal(item, values) for item in case.goals()],
         contacts=contacts,
@@ -115,25 +124,33 @@ def sight(
         checklist=[str(v) for task in case.tasks() for v in inputs_of(task.resource, CHECKLIST)],
         diabetes=_diabetes(decisions, case, values),
         snoozed_until=cases.snoozed_until(connection, emr.slug, patient),
+        merged_in=len(mates.facts),
+        open_elsewhere=mates.open_cases,
     )
 
 
-def _why(decision: Decision) -> Why:
+def _why(decision: Decision, zone: dt.tzinfo) -> Why:
     rule = BY_ID.get(decision.rule)
     return Why(
         title=rule.title if rule else decision.rule,
         reasons=in_words(decision.reasons),
-        evidence=[_evidence(each) for each in decision.evidence],
+        evidence=[_evidence(each, zone) for each in decision.evidence],
         flags=in_words(decision.flags),
     )
 
 
-def _evidence(each: Evidence) -> str:
+def _evidence(each: Evidence, zone: dt.tzinfo) -> str:
     said = each.value or each.raw or "no value"
     told = f" {each.unit}" if each.unit and each.value else ""
     code = each.raw.rpartition("|")[2]
     as_written = f", in the chart as {code}" if code and code != each.value else ""
-    return f"{each.type}: {said}{told}, {each.date or 'without a date'}{as_written}"
+    return f"{each.type}: {said}{told}, {_day(each.date, zone)}{as_written}"
+
+
+def _day(date: str, zone: dt.tzinfo) -> str:
+    """An instant as the practice's clinical day; a date, or less of one, as it was written."""
+    instant = parse_instant(date)
+    return instant.astimezone(zone).date().isoformat() if instant else date or "without a date"
 
 
 def _tasks(case: Case, today: dt.date) -> Iterator[Clock]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,25 @@ def html(template: str, **facts: Any) -> Response:
     return Response(text, media_type="text/html; charset=utf-8")
 
 
-def page(emr: Any, template: str, *, status: int = 200, **facts: Any) -> Response:
-    """A page or a part of one, to be framed by this EMR only."""
+def page(emr: Any, template: str, *, also: Iterable[Any] = (), **facts: Any) -> Response:
+    """A page or a part of one, to be framed by this EMR only; where it shows what is of other EMRs `also`,
+    by an origin that is of all of them, and mostly by none."""
     answer = html(template, **facts)
-    answer.status_code = status
-    protect(answer, framed_by=frame_origins(emr))
+    origins = [each for each in frame_origins(emr) if all(each in frame_origins(more) for more in also)]
+    protect(answer, framed_by=origins)
     return answer
 
 
-def shell(emr: Any, session: dict[str, Any], token: str) -> Response:
+def shell(emr: Any, session: dict[str, Any], token: str, *, also: Iterable[Any] = ()) -> Response:
     """The page that the callback gives: its token stands in it once, and its script takes it out."""
-    return page(emr, "shell.html", token=token, session=session, style=session["context"]["style"])
+    return page(emr, "shell.html", also=also, token=token, session=session, style=session["context"]["style"])
+
+
+def onward(emr: Any, away: Response) -> Response:
+    """`away` as a page that the browser leaves by itself, with the cookie that was set."""
+    answer = page(emr, "onward.html", url=away.headers["location"], name=emr.slug)
+    answer.headers.append("Set-Cookie", away.headers["set-cookie"])
+    return answer
 
 
 def refusal(door: Doorway, words: str) -> Response:

@@ -21,10 +21,12 @@ from starlette.exceptions import HTTPException
 from cm_service.api.doorway import doorway
 from cm_service.api.launch.sessions import Session, confirmed_session, session_of
 from cm_service.api.pages import roles
+from cm_service.api.pages.merged import require_own
 from cm_service.db import doors
 from cm_service.db.doors import Access
 from cm_service.errors import BadInput, CmError, Lost, NotNow
 from cm_service.flow.care.desk import Desk
+from cm_service.flow.confidential import cleared_for_pages
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -46,8 +48,8 @@ def form(request: Request) -> Form:
     return found
 
 
-def saw(request: Request, patients: Iterable[str]) -> None:
-    """The answer shows these patients: each gets a line in the audit."""
+def saw(request: Request, patients: Iterable[tuple[str, str]]) -> None:
+    """The answer shows these patients, as (EMR, id): each gets a line in the audit."""
     request.state.seen = [*getattr(request.state, "seen", ()), *patients]
 
 
@@ -118,22 +120,23 @@ def _status(refusal: Exception) -> int:
 
 def _audit(request: Request, action: str, outcome: int) -> None:
     door, who = doorway(request), session(request)
-    patients = getattr(request.state, "seen", None) or [who.patient_id]
+    users = {each.emr.slug: each.user for each in who.everywhere}
+    seen = getattr(request.state, "seen", None) or [(who.emr.slug, who.patient_id)]
     with door.database.write() as connection:
         doors.audit(
             connection,
             [
                 Access(
                     at=door.clock(),
-                    who=who.user,
-                    emr=who.emr.slug,
+                    who=users[emr],
+                    emr=emr,
                     patient_id=patient,
                     action=f"page-{action}",
                     purpose="CAREMGT",
                     outcome=outcome,
                     request_id=request.state.request_id,
                 )
-                for patient in dict.fromkeys(patients)
+                for emr, patient in dict.fromkeys(seen)
             ],
         )
 
@@ -155,14 +158,23 @@ def require(request: Request, right: str) -> None:
 
 @contextmanager
 def at_desk(request: Request, right: str) -> Iterator[Desk]:
-    """The desk for one act on the session's own patient by its own user, in one transaction."""
+    """The desk for one act on the session's own patient by its own user, in one transaction. Of a record
+    that was merged into another one a case can be closed, and nothing else be done."""
     require(request, right)
     who, door = session(request), doorway(request)
     if who.patient_id is None:
         raise Lost(NOTHING)
     with door.store.write() as connection:
+        if right != roles.CLOSE:
+            require_own(connection, who)
         yield Desk(
-            connection, who.emr, who.patient_id, base=door.identifier_base, by=who.user, now=door.clock()
+            connection,
+            who.emr,
+            who.patient_id,
+            base=door.identifier_base,
+            by=who.user,
+            now=door.clock(),
+            cleared=cleared_for_pages(who.emr.settings),
         )
 
 
@@ -170,7 +182,7 @@ def own_item(desk: Desk, text: str, kind: str) -> int:
     """An id of something of this patient. Raises Lost for anything of anybody else."""
     if not text.isdigit() or len(text) > 10:
         raise BadInput("this is no id")
-    item = desk.case.item(int(text))
+    item = desk.item(int(text))
     if item is None or item.kind != kind:
         raise Lost(NOTHING)
     return int(text)

@@ -7,9 +7,10 @@ import html
 import re
 from typing import Any, NamedTuple
 
-from cm_service.fhir import rawjson
-from cm_service.flow.intents import State
+from cm_service.flow.intents import Known, State
+from cm_service.flow.judge import known_of
 from cm_service.flow.ours import is_closed
+from cm_service.flow.plans.board import STATUS, is_retracted, standing
 from cm_service.flow.rungs.wording import page_of
 
 _STANDS, _WAITS, _REFUSED, _UNKNOWN, _STORE = "written", "waiting", "refused", "unknown", "here only"
@@ -22,7 +23,7 @@ _GROUPS = {
     State.CONFLICT: _REFUSED,
     State.PARKED: _WAITS,
 }
-_PLANNED = frozenset({"Task", "CarePlan", "Goal"})
+_TOLD = ("statusReason", "note", "businessStatus")  # how and why something was ended
 _OWN = "own-store"
 _KINDS = {"CarePlan": "Plan", "Encounter": "Contact", "Communication": "Message"}
 
@@ -46,37 +47,56 @@ def written(rows: list[Any], *, now: dt.datetime) -> list[Written]:
 
 def _one(row: Any, now: dt.datetime) -> Written:
     group = _STORE if row.rung == _OWN else _GROUPS[State(row.state)]
-    wanted = rawjson.loads(row.wanted.encode())
+    resource = as_it_stands(known_of(row))
     held = row.held_until if row.held_until is not None and row.held_until > now else None
     return Written(
         id=row.id,
         group=group,
-        title=title_of(wanted),
+        title=title_of(resource),
         where=str(row.reference or ""),
         reason="deleted in the EMR" if row.deleted else str(row.reason or ""),
         held_until=held,
-        text="" if group == _STANDS and not row.deleted else text_of(wanted),
+        text="" if group == _STANDS and not row.deleted else text_of(resource),
     )
 
 
-def title_of(wanted: dict[str, Any]) -> str:
+def as_it_stands(known: Known) -> dict[str, Any]:
+    """What we wanted, with what is a person's taken from the EMR: what somebody ended there has ended,
+    for their reason and not for ours."""
+    if known.kind not in STATUS:
+        return known.resource
+    held, status = standing(known), STATUS[known.kind]
+    if held.get(status) == known.resource.get(status):
+        return held
+    theirs = {name: (known.current or {}).get(name) for name in _TOLD}
+    return {name: value for name, value in (held | theirs).items() if value is not None}
+
+
+def title_of(resource: dict[str, Any]) -> str:
     """One line: what it is, and how it stands."""
-    kind = str(wanted["resourceType"])
+    kind = str(resource["resourceType"])
     element = {"Task": "code", "Goal": "description", "CarePlan": "title"}.get(kind, "")
-    held = wanted.get(element) or text_of(wanted).partition("\n")[0].partition(". ")[0]
+    held = resource.get(element) or text_of(resource).partition("\n")[0].partition(". ")[0]
     said = held.get("text") if isinstance(held, dict) else held
-    status = wanted.get("lifecycleStatus") or wanted.get("status")
-    return f"{_KINDS.get(kind, kind)}: {str(said)[:120]}" + (f" ({status})" if kind in _PLANNED else "")
+    return f"{_KINDS.get(kind, kind)}: {str(said)[:120]}" + (f" ({_how(resource)})" if kind in STATUS else "")
 
 
-def text_of(wanted: dict[str, Any]) -> str:
+def _how(resource: dict[str, Any]) -> str:
+    """The outcome that a person gave says more than the status."""
+    kind = resource["resourceType"]
+    if is_retracted(kind, resource):
+        return "withdrawn"
+    outcome = (resource.get("businessStatus") or {}).get("text")
+    status = str(resource.get(STATUS[kind]))
+    return f"{status}: {outcome}" if outcome and is_closed(resource) else status
+
+
+def text_of(resource: dict[str, Any]) -> str:
     """Plain text for a note that a person pastes."""
-    if wanted["resourceType"] in _PLANNED:
-        page = page_of(wanted)
-        if is_closed(wanted):
-            return "\n".join(filter(None, (title_of(wanted), str(wanted.get("description") or ""))))
+    if resource["resourceType"] in STATUS:
+        page = page_of(resource)
         return "\n".join((page.title, *page.core, *page.why))
-    payload = [str(each.get("contentString") or "") for each in wanted.get("payload") or ()]
-    narrative = re.sub(r"<br ?/?>", "\n", str((wanted.get("text") or {}).get("div") or ""))
+    payload = [str(each.get("contentString") or "") for each in resource.get("payload") or ()]
+    narrative = re.sub(r"<br ?/?>", "\n", str((resource.get("text") or {}).get("div") or ""))
     plain = html.unescape(re.sub(r"<[^>]+>", "", narrative)).strip()
-    return "\n".join(filter(None, (plain, *payload))) or str(wanted["resourceType"])
+    return "\n".join(filter(None, (plain, *payload))) or str(resource["resourceType"])

@@ -45,7 +45,7 @@ class Principal:
         return self.emrs is None or emr in self.emrs
 
     def labels(self, type_: str, right: str) -> frozenset[str]:
-        """Confidentiality labels under which records may be shown, too."""
+        """Codes of the confidentiality labels under which records may be shown, too."""
         return scopes.labels(self.grants, type_, right)
 
 

@@ -19,6 +19,7 @@ from cm_service.api.doorway import Doorway, doorway
 from cm_service.api.security.gate import Principal
 from cm_service.api.security.repeats import repeated
 from cm_service.db import doors
+from cm_service.db.confidential import Cleared
 from cm_service.db.doors import Access
 from cm_service.errors import Lost
 
@@ -50,6 +51,12 @@ def needs(type_: str, right: str) -> Callable[[E], E]:
 
 def principal(request: Request) -> Principal:
     found: Principal = request.state.principal
+    return found
+
+
+def cleared(request: Request) -> Cleared:
+    """The confidentiality labels under which this operation may show things to this client."""
+    found: Cleared = request.state.cleared
     return found
 
 
@@ -97,6 +104,7 @@ def _admit(request: Request, need: Need) -> None:
         scope = f"system/{need.type}.{need.right}"
         challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
         raise HTTPException(403, f"the token lacks {scope}", {"WWW-Authenticate": challenge})
+    request.state.cleared = who.labels(*need)
     emr = request.path_params.get("emr")
     if emr is not None and not who.sees(emr):
         raise Lost("there is nothing here under this name")

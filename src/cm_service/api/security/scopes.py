@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cm_service.errors import BadInput
+from cm_service.rules.confidential import LABELS
 
 LONGEST = 4096
 RIGHTS = "cruds"
-CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
-ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-LABELS = (f"{CONFIDENTIALITY}|R", f"{CONFIDENTIALITY}|V", f"{ACT_CODE}|42CFRPart2")
 # The types under which our own things are reached; a connection is an Endpoint, a ledger row a Provenance.
 TYPES = (
     "AuditEvent CarePlan Communication Consent Encounter Endpoint Goal Patient Provenance ServiceRequest Task"
@@ -97,6 +95,8 @@ def may(grants: Iterable[Grant], type_: str, right: str) -> bool:
 
 
 def labels(grants: Iterable[Grant], type_: str, right: str) -> frozenset[str]:
-    """The confidentiality labels whose records these grants open as well."""
+    """The codes of the confidentiality labels whose records these grants open as well."""
     grants = tuple(grants)
-    return frozenset(label for label in LABELS if any(grant.covers(type_, right, label) for grant in grants))
+    return frozenset(
+        code for label, code in LABELS.items() if any(grant.covers(type_, right, label) for grant in grants)
+    )

@@ -70,7 +70,11 @@ def smart_configuration(request: Request) -> dict[str, Any]:
             },
         }
     },
-    responses={400: {"description": "RFC 6749 5.2"}, 401: {"description": "The client is not known"}},
+    responses={
+        400: {"description": "RFC 6749 5.2"},
+        401: {"description": "The client is not known"},
+        413: {"description": "The form is too long"},
+    },
 )
 async def token(request: Request) -> JSONResponse:
     door = doorway(request)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from cm_service.api.doorway import doorway
-from cm_service.api.security.guard import needs, principal, saw
+from cm_service.api.security.guard import cleared, needs, principal, saw
 from cm_service.api.v1 import parts, schemas
 from cm_service.api.v1.parts import IfMatch, PatientId, RowId, Slug
 from cm_service.db import cases
@@ -124,6 +124,7 @@ def undo_act(request: Request, emr: Slug, act: RowId) -> Response:
     with door.store.write() as connection:
         parts.emr_row(connection, emr)
         row = cases.act(connection, act, emr=emr)
+        parts.require_patient(connection, emr, row.patient_id, cleared(request))
         saw(request, [(emr, row.patient_id)])
         undo(connection, act, emr=emr, by=principal(request).client_id, now=door.clock())
     return Response(status_code=204)
@@ -135,6 +136,7 @@ def enrolment_(request: Request, response: Response, emr: Slug, enrolment: RowId
     with doorway(request).store.read() as connection:
         parts.emr_row(connection, emr)
         row = cases.enrolment(connection, enrolment, emr=emr)
+        parts.require_patient(connection, emr, row.patient_id, cleared(request))
         saw(request, [(emr, row.patient_id)])
         response.headers["ETag"] = parts.tag(row.version)
         return parts.enrolment_out(connection, row)

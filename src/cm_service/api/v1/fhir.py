@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from cm_service.api.doorway import doorway
-from cm_service.api.security.guard import needs, saw
+from cm_service.api.security.guard import cleared, needs, saw
 from cm_service.api.v1 import parts
 from cm_service.api.v1.parts import Slug
 from cm_service.db import doors, ledger
@@ -35,7 +35,7 @@ def _search(kind: str) -> Callable[..., Response]:
         saw(request, [(emr, who)])
         with door.store.read() as connection:
             parts.emr_row(connection, emr)
-            rows = ledger.of_patients(connection, emr, [who]).get(who, [])
+            rows = parts.intents(connection, emr, who, cleared(request))
             mine = [row for row in rows if row.kind == kind and not row.deleted]
             values = {value for row in mine for value in ours.links(rawjson.loads(row.wanted.encode()))}
             places = ledger.references(connection, emr, values)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
 
 from cm_service.api.doorway import doorway
-from cm_service.api.security.guard import needs, saw
+from cm_service.api.security.guard import cleared, needs, saw
 from cm_service.api.v1 import parts
-from cm_service.api.v1.parts import Slug
-from cm_service.api.v1.schemas import Out
+from cm_service.api.v1.parts import RowId, Slug
+from cm_service.api.v1.schemas import In, Out, Reference
 from cm_service.db import ledger
+from cm_service.db.confidential import readable
+from cm_service.errors import BadInput, Lost
+from cm_service.flow import resolve as resolving
 from cm_service.flow.intents import State
 
 router = parts.router("ledger")
@@ -51,10 +54,34 @@ def ledger_(
 ) -> Intents:
     with doorway(request).store.read() as connection:
         parts.emr_row(connection, emr)
-        rows = ledger.listed(connection, emr=emr, state=state, after=after, limit=limit)
+        rows = ledger.listed(
+            connection, emr=emr, state=state, after=after, limit=limit, cleared=cleared(request)
+        )
     saw(request, [(emr, row.patient_id) for row in rows])
     following = rows[-1].id if len(rows) == limit else None
     return Intents(items=[_out(row) for row in rows], next=following)
+
+
+class ResolutionIn(In):
+    """What became of a write that nobody can look up: it stands there as Type/id, or it is not there."""
+
+    outcome: Literal["written", "not-written"]
+    reference: Reference | None = None
+
+
+@router.post("/emrs/{emr}/ledger/{intent}/resolution", summary="A person's word; the EMR is asked, too")
+@needs("Provenance", "u")
+def resolve(request: Request, emr: Slug, intent: RowId, body: ResolutionIn) -> IntentOut:
+    door = doorway(request)
+    with door.store.read() as connection:
+        parts.emr_row(connection, emr)
+        row = ledger.one(connection, intent)
+    if row.emr != emr or not readable(row.labels, cleared(request)):
+        raise Lost("there is nothing here under this name")
+    saw(request, [(emr, row.patient_id)])
+    if (body.outcome == "written") != (body.reference is not None):
+        raise BadInput("`written` comes with a reference, `not-written` without")
+    return _out(resolving.resolve(door.tools, intent, written_as=body.reference))
 
 
 def _out(row: Any) -> IntentOut:

@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from cm_service.api import problems
-from cm_service.api.doorway import doorway
-from cm_service.api.security.guard import GuardedRoute, principal, saw
+from cm_service.api.doorway import Doorway, doorway
+from cm_service.api.security.guard import GuardedRoute, cleared, principal, saw
 from cm_service.api.v1 import schemas
 from cm_service.db import care, cases, connections, ledger
-from cm_service.errors import Lost
+from cm_service.db.confidential import Cleared, readable
+from cm_service.errors import BadInput, Lost, Misconfigured
 from cm_service.flow.care.desk import Desk
 from cm_service.flow.care.projection import project_task
 
@@ -26,9 +28,19 @@ RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 IfMatch = Annotated[str | None, Header(description="the ETag that was read; another one now is 412")]
 
 
+# Tells the OpenAPI document what the gate has long asked for.
+_BEARER = HTTPBearer(auto_error=False, description="a token of /auth/token")
+
+
 def router(tag: str) -> APIRouter:
-    refusals = problems.responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 429)
-    return APIRouter(prefix="/v1", tags=[tag], route_class=GuardedRoute, responses=refusals)
+    refusals = problems.responses(400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 503)
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        route_class=GuardedRoute,
+        responses=refusals,
+        dependencies=[Depends(_BEARER)],
+    )
 
 
 def emr_row(connection: sa.Connection, slug: str) -> Any:
@@ -39,11 +51,18 @@ def emr_row(connection: sa.Connection, slug: str) -> Any:
         raise Lost("there is nothing here under this name") from error
 
 
-def require_patient(connection: sa.Connection, emr: str, patient: str) -> None:
-    """Somebody of whom the service knows anything. Raises Lost."""
-    known = care.decisions_of(connection, emr, [patient]) or ledger.of_patients(connection, emr, [patient])
-    if not known and not cases.enrolments(connection, emr, patient):
+def require_patient(connection: sa.Connection, emr: str, patient: str, cleared: Cleared) -> None:
+    """Somebody of whom the service knows anything that may be shown. Raises Lost."""
+    decided = care.decisions_of(connection, emr, [patient]).get(patient)
+    known: Any = care.shown(decided, cleared) if decided else intents(connection, emr, patient, cleared)
+    if not known and (decided or not cases.enrolments(connection, emr, patient)):
         raise Lost("there is nothing here under this name")
+
+
+def intents(connection: sa.Connection, emr: str, patient: str, cleared: Cleared) -> list[Any]:
+    """Rows of the ledger of one patient, as far as they may be shown."""
+    rows = ledger.of_patients(connection, emr, [patient]).get(patient, [])
+    return [row for row in rows if readable(row.labels, cleared)]
 
 
 @contextmanager
@@ -56,13 +75,21 @@ def at_desk(
     with door.store.write() as connection:
         emr = emr_row(connection, slug)
         if not anybody:
-            require_patient(connection, slug, patient)
-        base = door.identifier_base
-        desk = Desk(connection, emr, patient, base=base, by=principal(request).client_id, now=door.clock())
+            require_patient(connection, slug, patient, cleared(request))
+        base, by, sees = door.identifier_base, principal(request).client_id, cleared(request)
+        desk = Desk(connection, emr, patient, base=base, by=by, now=door.clock(), cleared=sees)
         if if_match is not None:
             enrolment = desk.case.enrolment
             require_match(if_match, tag(enrolment.version) if enrolment is not None else None)
         yield desk
+
+
+def opened(door: Doorway, cursor: str) -> str:
+    """What a cursor of ours says; it is sealed, because it names a patient. Raises BadInput."""
+    try:
+        return door.sealer.open(cursor)
+    except Misconfigured as error:
+        raise BadInput("the cursor is not one that was given here") from error
 
 
 def tag(version: object) -> str:

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import Query, Request
 
 from cm_service.api.doorway import doorway
-from cm_service.api.security.guard import needs, saw
+from cm_service.api.security.guard import cleared, needs, saw
 from cm_service.api.v1 import parts, schemas
 from cm_service.api.v1.parts import PatientId, Slug
-from cm_service.db import care, cases, ledger
+from cm_service.db import care, cases
+from cm_service.db.care import Shown
 from cm_service.flow.care import case as case_of
 from cm_service.flow.plans.board import Item
 
 router = parts.router("patients")
+
+
+@router.get("/emrs/{emr}/patients", summary="Everybody about whom something was decided")
+@needs("Patient", "s")
+def patients_(
+    request: Request,
+    emr: Slug,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=600, description="`next` of the page before")] = None,
+) -> schemas.PatientPage:
+    door = doorway(request)
+    with door.store.read() as connection:
+        parts.emr_row(connection, emr)
+        ids = care.patients_after(connection, emr, parts.opened(door, cursor) if cursor else "", limit)
+        found = care.decisions_of(connection, emr, ids)
+    shown = {each: care.shown(found.get(each, {}), cleared(request)) for each in ids}
+    items = [_line(each, decided) for each, decided in shown.items() if decided]
+    saw(request, [(emr, item.patient) for item in items])
+    following = door.sealer.seal(ids[-1]) if len(ids) == limit else None
+    return schemas.PatientPage(items=items, next=following)
+
+
+def _line(patient: str, decided: list[Shown]) -> schemas.PatientItem:
+    by = {word: [each.rule for each in decided if each.outcome == word] for word in get_args(schemas.Outcome)}
+    return schemas.PatientItem(patient=patient, **by)
 
 
 @router.get("/emrs/{emr}/patients/{patient}/decisions", summary="Why, why not, and what cannot be told")
@@ -29,10 +55,10 @@ def decisions(
     saw(request, [(emr, patient)])
     with doorway(request).store.read() as connection:
         parts.emr_row(connection, emr)
-        parts.require_patient(connection, emr, patient)
+        parts.require_patient(connection, emr, patient, cleared(request))
         rows = care.decisions_of(connection, emr, [patient]).get(patient, {})
-    wanted = (row for name, row in sorted(rows.items()) if rule in (None, name))
-    lines = [row.line for row in wanted if outcome in (None, row.outcome)]
+    wanted = (each for each in care.shown(rows, cleared(request)) if rule in (None, each.rule))
+    lines = [each.line for each in wanted if outcome in (None, each.outcome)]
     return schemas.Decisions(items=[parts.decision_out(line) for line in lines])
 
 
@@ -43,9 +69,10 @@ def patient_(request: Request, emr: Slug, patient: PatientId) -> schemas.Patient
     door = doorway(request)
     with door.store.read() as connection:
         row = parts.emr_row(connection, emr)
-        parts.require_patient(connection, emr, patient)
-        case = case_of.load(connection, row, patient, base=door.identifier_base)
-        held = ledger.of_patients(connection, emr, [patient]).get(patient, [])
+        sees = cleared(request)
+        parts.require_patient(connection, emr, patient, sees)
+        case = case_of.load(connection, row, patient, base=door.identifier_base, cleared=sees)
+        held = parts.intents(connection, emr, patient, sees)
         enrolments = cases.enrolments(connection, emr, patient)
         plan = case.plan()
         return schemas.PatientOut(

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:|-]{1,128}$")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]{2,40}/[A-Za-z0-9.-]{1,128}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Note = Annotated[str, StringConstraints(max_length=10_000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+def _as_written(value: Any) -> Any:
+    """pydantic takes a number for seconds since 1970; who writes 0.5 did not mean that instant."""
+    if isinstance(value, str) and not _DATED.match(value):
+        raise ValueError("write it as ISO 8601 does: 2026-01-31, or 2026-01-31T09:30:00Z")
+    if not isinstance(value, str | dt.date):
+        raise ValueError("write it as a string")
+    return value
+
+
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
+Instant = Annotated[AwareDatetime, BeforeValidator(_as_written)]
+Day = Annotated[dt.date, BeforeValidator(_as_written)]
 Outcome = Literal["eligible", "not_eligible", "insufficient_data"]
 
 
@@ -58,6 +73,20 @@ class DecisionOut(Out):
 
 class Decisions(Out):
     items: list[DecisionOut]
+
+
+class PatientItem(Out):
+    """Somebody about whom something was decided: the rules by their outcome."""
+
+    patient: str
+    eligible: list[str]
+    not_eligible: list[str]
+    insufficient_data: list[str]
+
+
+class PatientPage(Out):
+    items: list[PatientItem]
+    next: str | None = Field(description="cursor of the following page; null at the end")
 
 
 class TaskOut(Out):
@@ -179,7 +208,7 @@ class DeclineIn(In):
 
 
 class SnoozeIn(In):
-    until: dt.date
+    until: Day
     reason: Text
 
 
@@ -197,7 +226,7 @@ class ConsentIn(In):
     form: Literal["verbal", "written"]
     given_by: Word = "patient"
     text_version: Word
-    at: AwareDatetime
+    at: Instant
 
 
 class GoalIn(In):
@@ -212,12 +241,12 @@ class GoalIn(In):
     unit: Annotated[str, StringConstraints(max_length=40)] = ""
     comparator: Literal["", "<", "<=", ">=", ">"] = ""
     target_text: Annotated[str, StringConstraints(max_length=300)] = ""
-    due: dt.date | None = None
+    due: Day | None = None
     addresses: list[Reference] = Field(default=[], max_length=20)
 
 
 class ContactIn(In):
-    at: AwareDatetime
+    at: Instant
     minutes: int = Field(ge=0, le=480)
     medium: Literal["phone", "video", "office", "home", "portal", "sms"]
     service: Literal[
@@ -231,7 +260,7 @@ class ContactIn(In):
         default={}, max_length=40
     )
     note: Note = ""
-    next_contact: dt.date | None = None
+    next_contact: Day | None = None
 
 
 class CompletionIn(In):

@@ -6,13 +6,13 @@ import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import Query, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from cm_service.api.doorway import doorway
 from cm_service.api.security.guard import needs
 from cm_service.api.v1 import parts
 from cm_service.api.v1.parts import RowId, Slug
-from cm_service.api.v1.schemas import In, Out
+from cm_service.api.v1.schemas import In, Instant, Out
 from cm_service.db import sync
 from cm_service.errors import Lost
 from cm_service.flow.nightly import DEFAULT_MAX_NEW, NightOptions
@@ -21,7 +21,7 @@ router = parts.router("syncs")
 
 
 class SyncIn(In):
-    as_of: AwareDatetime | None = None
+    as_of: Instant | None = None
     full: bool = False
     dry_run: bool = False
     max_new: int = Field(default=DEFAULT_MAX_NEW, ge=0, le=100_000)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Query, Request
-from pydantic import AwareDatetime
 
 from cm_service.api.doorway import Doorway, doorway
-from cm_service.api.security.guard import needs, principal, saw
+from cm_service.api.security.guard import cleared, needs, principal, saw
 from cm_service.api.v1 import parts, schemas
 from cm_service.api.v1.parts import Slug
 from cm_service.db import connections, worklist
 from cm_service.db.worklist import FAR, Filter
-from cm_service.errors import BadInput, Misconfigured
+from cm_service.errors import BadInput
 
 router = parts.router("worklist")
 MOST = 200
 Limit = Annotated[int, Query(ge=1, le=MOST)]
+Awake = Annotated[schemas.Day | None, Query(description="leave out who is snoozed beyond this day")]
 Cursor = Annotated[str | None, Query(max_length=600, description="`next` of the page before")]
 
 
@@ -31,10 +30,12 @@ def worklist_(
     status: Literal["candidate", "accepted", "active"] | None = None,
     care_manager: Annotated[str | None, Query(max_length=200)] = None,
     rule: Annotated[str | None, Query(max_length=40)] = None,
-    due_before: AwareDatetime | None = None,
-    appointment_from: AwareDatetime | None = None,
-    appointment_before: AwareDatetime | None = None,
-    awake_on: Annotated[dt.date | None, Query(description="leave out who is snoozed beyond this day")] = None,
+    due_before: schemas.Instant | None = None,
+    appointment_from: schemas.Instant | None = None,
+    appointment_before: schemas.Instant | None = None,
+    awake_on: Annotated[
+        schemas.Day | None, Query(description="leave out who is snoozed beyond this day")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> schemas.WorklistPage:
@@ -78,7 +79,8 @@ def _page(request: Request, emr: str | None, wanted: Filter) -> schemas.Worklist
     with doorway(request).store.read() as connection:
         slugs = [row.slug for row in connections.list_emrs(connection) if who.sees(row.slug)]
         here = tuple(slug for slug in slugs if emr in (None, slug))
-        rows = worklist.page(connection, wanted._replace(emrs=here)) if here else []
+        seen = wanted._replace(emrs=here, cleared=cleared(request))
+        rows = worklist.page(connection, seen) if here else []
     saw(request, [(row.emr, row.patient_id) for row in rows])
     following = cursor_of(doorway(request), rows[-1]) if len(rows) == wanted.limit else None
     return schemas.WorklistPage(items=[_item(row) for row in rows], next=following)
@@ -112,6 +114,6 @@ def after_of(door: Doorway, cursor: str | None) -> tuple[int, str, str, str] | N
     if cursor is None:
         return None
     try:
-        return msgspec.json.decode(door.sealer.open(cursor), type=tuple[int, str, str, str])
-    except (Misconfigured, msgspec.DecodeError) as error:
+        return msgspec.json.decode(parts.opened(door, cursor), type=tuple[int, str, str, str])
+    except msgspec.DecodeError as error:
         raise BadInput("the cursor is not one that was given here") from error

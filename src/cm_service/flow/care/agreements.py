@@ -50,7 +50,7 @@ def agree_goal(desk: Desk, agreement: Agreement) -> int:
 
 
 def _take_up(desk: Desk, agreement: Agreement) -> None:
-    item = desk.case.item(agreement.goal_id or 0)
+    item = desk.item(agreement.goal_id or 0)
     if item is None or item.kind != "Goal":
         raise BadInput("this patient has no such goal")
     if not item.is_open:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from cm_service.db import cases, ledger
+from cm_service.db.confidential import Cleared, readable
 from cm_service.flow.intents import Known
 from cm_service.flow.judge import known_of
 from cm_service.flow.plans.board import STATUS, Board, Item
@@ -52,10 +53,13 @@ class Case:
         return instant.astimezone(self.zone).date()
 
 
-def load(connection: sa.Connection, emr: Any, patient_id: str, *, base: str) -> Case:
-    """`emr` is the row of the connection, `base` our identifier base."""
+def load(
+    connection: sa.Connection, emr: Any, patient_id: str, *, base: str, cleared: Cleared | None = None
+) -> Case:
+    """`emr` is the row of the connection, `base` our identifier base; with `cleared` only what somebody
+    with this clearance may see."""
     rows = ledger.of_patients(connection, emr.slug, [patient_id]).get(patient_id, [])
-    known = [known_of(row) for row in rows]
+    known = [known_of(row) for row in rows if cleared is None or readable(row.labels, cleared)]
     planned = [each for each in known if each.kind in STATUS]
     return Case(
         emr=emr.slug,

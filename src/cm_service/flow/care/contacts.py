@@ -112,7 +112,7 @@ def _write(desk: Desk, contact: Contact, row_id: int) -> None:
 
 
 def _about(desk: Desk, contact: Contact) -> dict[str, Any] | None:
-    item = desk.case.item(contact.task_id) if contact.task_id is not None else None
+    item = desk.item(contact.task_id) if contact.task_id is not None else None
     return item.link if item is not None else None
 
 

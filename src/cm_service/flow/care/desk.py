@@ -11,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cm_service.db import cases, holds, ledger
+from cm_service.db import care, cases, holds, ledger
+from cm_service.db.confidential import NOTHING, Cleared, readable
 from cm_service.errors import Lost, NotNow
 from cm_service.fhir import rawjson
 from cm_service.flow.care import projection, resources
@@ -23,11 +24,21 @@ HOLD = dt.timedelta(minutes=10)
 
 
 class Desk:
-    """`by` is who acts: a `Practitioner/id` of the EMR, or the id of a client."""
+    """`by` is who acts: a `Practitioner/id` of the EMR, or the id of a client; what is under labels beyond
+    `cleared` is nothing that they could name. An act itself goes by everything."""
 
     def __init__(
-        self, connection: sa.Connection, emr: Any, patient_id: str, *, base: str, by: str, now: dt.datetime
+        self,
+        connection: sa.Connection,
+        emr: Any,
+        patient_id: str,
+        *,
+        base: str,
+        by: str,
+        now: dt.datetime,
+        cleared: Cleared = NOTHING,
     ) -> None:
+        self._cleared = cleared
         self.connection, self.base, self.by, self.now = connection, base, by, now
         self._emr, self.emr = emr, str(emr.slug)
         self.case: Case = load(connection, emr, patient_id, base=base)
@@ -61,6 +72,12 @@ class Desk:
         if self.case.enrolment is None:
             raise NotNow("this patient is not enrolled")
         return self.case.enrolment
+
+    def item(self, intent_id: int) -> Item | None:
+        """Something of this patient that was named by its id."""
+        item = self.case.item(intent_id)
+        known = item and item.known
+        return item if known and readable(known.labels, self._cleared) else None
 
     def rewrite(self, item: Item, **elements: Any) -> None:
         """Other elements in a thing of ours; None takes one out."""
@@ -98,6 +115,7 @@ class Desk:
             "subject": "",
             "urgency": urgency,
             "wanted": rawjson.dumps(identified).decode(),
+            "labels": care.labels_of_person(self._decided()),
         }
         intent_id = ledger.add(
             self.connection, emr=self.emr, patient_id=self.patient_id, want=want, now=self.now
@@ -105,6 +123,9 @@ class Desk:
         holds.hold(self.connection, intent_id, until=self._hold)
         self._before["made"].append(intent_id)
         return intent_id
+
+    def _decided(self) -> dict[str, Any]:
+        return care.decisions_of(self.connection, self.emr, [self.patient_id]).get(self.patient_id, {})
 
     def number(self, kind: str, code: str) -> int:
         """The next free number of keys of this kind and code for this patient."""

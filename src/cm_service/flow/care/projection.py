@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from cm_service.db import ledger, worklist
+from cm_service.db import care, ledger, worklist
+from cm_service.db.confidential import joined
 from cm_service.fhir import rawjson
+from cm_service.flow.confidential import Veil
 from cm_service.flow.plans.board import OPEN
 from cm_service.rules.dates import instant_of
 from cm_service.rules.decision import Decision, Outcome
@@ -21,7 +23,8 @@ ROUTINE = 3
 
 
 class Person(NamedTuple):
-    """What only judging knows: who it is, what was found, and the next appointment."""
+    """What only judging knows: who it is, what was found, and the next appointment. `others` is what is
+    left of it for those who may not read its `labels` (None: nobody is there for them)."""
 
     patient_id: str
     name: str
@@ -29,6 +32,8 @@ class Person(NamedTuple):
     rules: list[str]
     cannot_tell: list[str]
     appointment_at: dt.datetime | None
+    labels: str = ""
+    others: Person | None = None
 
 
 def person(
@@ -50,6 +55,14 @@ def person(
     )
 
 
+def seen_by_others(
+    who: Person, veil: Veil, decisions: list[Decision], *, as_of: dt.datetime, zone: dt.tzinfo
+) -> Person:
+    """With what is left for others, where that is not the same; `decisions` are those without labels."""
+    other = person(veil.without, decisions, as_of=as_of, zone=zone) if veil.without else None
+    return who if other == who else who._replace(labels=veil.labels, others=other)
+
+
 def _next_appointment(view: PatientView, as_of: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
     """The first one from the local day of `as_of` on."""
     today = as_of.astimezone(zone).date()
@@ -66,33 +79,51 @@ def project(connection: sa.Connection, emr: str, people: Iterable[Person]) -> No
     people = list(people)
     ids = [each.patient_id for each in people]
     opened, asleep = worklist.cases_of(connection, emr, ids)
-    rows, gone = [], []
+    rows: list[dict[str, Any]] = []
+    gone: tuple[list[str], list[str]] = ([], [])
     held = ledger.of_patients(connection, emr, ids)
     for each in people:
-        row = _row(emr, each, held.get(each.patient_id, []), opened.get(each.patient_id), asleep)
-        if row["tasks"] or row["status"] != "candidate":
-            rows.append(row)
-        else:
-            gone.append(each.patient_id)
+        mine = [row for row in held.get(each.patient_id, []) if row.kind == "Task" and project_task(row)]
+        labels = joined(each.labels, *(row.labels for row in mine))
+        free = [row for row in mine if not row.labels]
+        for part, (who, tasks) in enumerate(((each, mine), (_for_others(each, labels), free))):
+            row = who and _row(emr, who, tasks, opened.get(each.patient_id), asleep)
+            if row and (row["tasks"] or row["status"] != "candidate"):
+                rows.append({**row, "part": part, "labels": labels})
+            else:
+                gone[part].append(each.patient_id)
     worklist.save(connection, rows)
-    worklist.drop(connection, emr, gone)
+    for part, patients in enumerate(gone):
+        worklist.drop(connection, emr, patients, part=part)
+
+
+def _for_others(who: Person, labels: str) -> Person | None:
+    """Where everybody may read everything there is no second part."""
+    if not labels:
+        return None
+    return who.others if who.labels else who
 
 
 def again(connection: sa.Connection, emr: str, patient_id: str) -> None:
     """After an act: what judging knew stays as it was."""
-    held = worklist.of(connection, emr, patient_id)
-    known = Person(patient_id, "", "", [], [], None)
-    if held is not None:
-        known = Person(*(getattr(held, name) for name in Person._fields))
-    project(connection, emr, [known])
+    known = [_known(row) for row in worklist.parts(connection, emr, patient_id)]
+    who, *others = known or [Person(patient_id, "", "", [], [], None)]
+    if who.labels and not others:
+        care.mark_due(connection, emr, [patient_id])  # only judging knows what is left for others
+    project(connection, emr, [who._replace(others=others[0] if others else None)])
+
+
+def _known(row: Any) -> Person:
+    return Person(*(getattr(row, name) for name in Person._fields if name != "others"))
 
 
 def _row(
     emr: str, who: Person, rows: list[Any], enrolment: Any | None, asleep: Mapping[str, dt.date]
 ) -> dict[str, Any]:
-    tasks = [task for row in rows if row.kind == "Task" and (task := project_task(row))]
+    tasks = [task for row in rows if (task := project_task(row))]
+    known = {name: value for name, value in who._asdict().items() if name != "others"}
     return {
-        **who._asdict(),
+        **known,
         "emr": emr,
         "status": enrolment.status if enrolment is not None else "candidate",
         "urgency": min((task["urgency"] for task in tasks), default=ROUTINE),

@@ -37,7 +37,7 @@ def hand_over(desk: Desk, *, task_id: int, to: str) -> int:
 
 
 def open_task(desk: Desk, task_id: int) -> Item:
-    item = desk.case.item(task_id)
+    item = desk.item(task_id)
     if item is None or item.kind != "Task":
         raise BadInput("this patient has no such task")
     if not item.is_open:

@@ -25,7 +25,7 @@ from cm_service.flow.passport.standing import ETAG, READ_AFTER_WRITE, State, loa
 from cm_service.settings import Settings
 
 EVERY = dt.timedelta(days=7)
-CHECKED, RATE_LIMIT = "checked", "rate-limit"
+CHECKED, RATE_LIMIT, METADATA = "checked", "rate-limit", "metadata"
 _CANDIDATES = 20  # of our resources, among which one that is closed is looked for
 _WANTS_MORE = frozenset({400, 412, 422})  # the answers to a search without a patient, where one is needed
 
@@ -81,16 +81,28 @@ class Examination:
             rows.forget(connection, self.slug, facts=(READ_AFTER_WRITE, ETAG))
 
     async def promises(self) -> None:
-        """/metadata, scopes and profile. An EMR that hides /metadata declares nothing and denies nothing."""
+        """/metadata, scopes and profile. Raises EmrUnreachable, NotFhir."""
+        self.promised(await self.capability())
+
+    async def capability(self) -> Capability:
+        """What /metadata promises: an EMR that hides it declares nothing and denies nothing, and then
+        everything is searched before it is sent. Raises EmrUnreachable; NotFhir where the EMR has shown it
+        before: what came between is no promise, and would take the condition off every create."""
         try:
-            capability = await self.client.capability()
-        except (EmrRefused, NotFhir):
-            capability = Capability()
-        self.promised(capability)
+            return await self.client.capability()
+        except EmrRefused:
+            return Capability()
+        except NotFhir:
+            with self.db.read() as connection:
+                if rows.fact(connection, self.slug, "", METADATA):
+                    raise
+            return Capability()
 
     def promised(self, capability: Capability) -> None:
         """The same where somebody has asked for /metadata already."""
         with self.db.write() as connection:
+            if capability.types:
+                rows.save_fact(connection, self.slug, "", METADATA, "shown", at=self.now)
             paper.record(
                 connection,
                 emr=self.slug,

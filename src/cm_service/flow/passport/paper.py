@@ -25,7 +25,9 @@ _WRITES = (Verb.CREATE, Verb.UPDATE, Verb.PATCH)
 _READS = (Verb.READ, Verb.SEARCH)
 PAIRS = (
     *((type_, verb) for type_ in (*READ_ONLY, *WRITTEN) for verb in _READS),
+    *((type_, Verb.HISTORY) for type_ in (*WHOLE, *CODED)),
     *((type_, verb) for type_ in WRITTEN for verb in _WRITES),
+    *(("Subscription", verb) for verb in (Verb.CREATE, Verb.UPDATE)),
     ("MeasureReport", Verb.SUBMIT_CARE_GAPS),
 )
 _INTERACTION = {Verb.SEARCH: "search-type"}

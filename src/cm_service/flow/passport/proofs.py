@@ -15,7 +15,7 @@ from cm_service.flow.passport.standing import READ_AFTER_WRITE, SIGHTINGS, State
 RECHECK = "recheck"  # the fact that asks for a new look at /metadata
 RECHECKED = frozenset({403, 404, 405, 422, 501})
 _AGAINST = frozenset({403, 405, 501})
-_ON_A_TYPE = frozenset({"create", "search"})  # a 404 to these says that the type is not there
+_ON_A_TYPE = frozenset({"create", "search", "history-type"})  # a 404 to these says that the type is not there
 
 
 def note(
@@ -40,6 +40,11 @@ def note_pull(connection: sa.Connection, report: PullReport, *, now: dt.datetime
                 set_fact(connection, report.emr, kind, "search-needs", "patient", now=now)
         elif said.http_status is not None:
             note(connection, emr=report.emr, resource=kind, verb="search", status=said.http_status, now=now)
+        if said.history_status is not None:
+            status = said.history_status
+            note(connection, emr=report.emr, resource=kind, verb="history-type", status=status, now=now)
+        if said.history:
+            set_fact(connection, report.emr, kind, "history", said.history, now=now)
 
 
 def note_sighting(

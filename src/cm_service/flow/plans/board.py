@@ -75,7 +75,7 @@ class Item:
     @property
     def closed_by_person(self) -> bool:
         """Ended, or deleted, by somebody else: it stays as it is."""
-        return self.deleted or not (self.is_open or _bears_our_mark(self.kind, self.resource))
+        return self.deleted or not (self.is_open or is_retracted(self.kind, self.resource))
 
     @property
     def patient(self) -> str:
@@ -114,8 +114,9 @@ def _wanted_status(known: Known) -> str:
     return str(known.resource.get(STATUS[known.kind], ""))
 
 
-def _bears_our_mark(kind: str, resource: dict[str, Any]) -> bool:
-    if resource.get(STATUS[kind]) != CLOSED[kind]:
+def is_retracted(kind: str, resource: dict[str, Any]) -> bool:
+    """Ended by the service, and by nobody else: what a person ends bears no mark of ours."""
+    if kind not in CLOSED or resource.get(STATUS[kind]) != CLOSED[kind]:
         return False
     if kind == "Task":
         codings = (resource.get("statusReason") or {}).get("coding") or ()

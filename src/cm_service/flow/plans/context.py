@@ -19,7 +19,7 @@ GATES = (*LEFT, "GX-03", "GX-04")
 class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one EMR. `practice` and `owner` are `Type/id`, or `system|value` where the EMR has
     no such resource; `readable` says whether a `Type/id` was read from this EMR, so that a
-    reference to it can be held there."""
+    reference to it can be held there. `away_since`: the night since which no roster names this patient."""
 
     identifier_base: str
     readable: Callable[[str], bool]
@@ -27,6 +27,7 @@ class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
     practice: str = ""
     owner: str = ""
     dq_tasks: bool = False
+    away_since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

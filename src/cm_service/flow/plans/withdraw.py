@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cm_service.flow.plans import careplans, data_quality, goals, words
+from cm_service.flow.plans import careplans, data_quality, departures, goals, words
 from cm_service.flow.plans.board import REASON_SYSTEM, Item
 from cm_service.flow.plans.context import LEFT, Night
 from cm_service.flow.plans.identity import LONGITUDINAL
@@ -35,6 +35,8 @@ def withdraw(night: Night) -> list[Review]:
     for item in night.board.own("Task"):
         if item.is_open and item.code in data_quality.CODES and data_quality.is_settled(night, item):
             cancel(item, "resolved")
+        elif item.is_open and departures.is_settled(night, item):
+            cancel(item, night.left or "on_roster")
     for item in night.board.items:
         if night.board.is_foreign(item) and not night.merged:
             _close(night, item, Verdict("merged", stops=True))

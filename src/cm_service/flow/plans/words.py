@@ -45,6 +45,7 @@ _REASONS = {
     "stay_open": "the patient is in hospital",
     "snf_open": "the patient is in skilled nursing",
     "snf_ended": "the stay in skilled nursing has ended",
+    "on_roster": "the patient is on the practice's list again",
     "resolved": "the record has been put right",
     "followed_up": "the patient has been seen",
     "became_stay": "the visit became a hospital stay",

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from cm_service.db import cursors, ledger, sync
 from cm_service.db.sealed import Sealer
-from cm_service.fhir.vendor import Answer
+from cm_service.fhir.vendor import Answer, Verb
 from cm_service.flow.connection import concept_map_of
-from cm_service.flow.passport.standing import Passport
+from cm_service.flow.passport.standing import Passport, State
 from cm_service.flow.pull.reach import reaches
 from cm_service.flow.pull.roster import listed
 from cm_service.flow.pull.search import BY_ID
 from cm_service.flow.pull.source import Key, Source
-from cm_service.flow.wanted import REFERENCED
+from cm_service.flow.wanted import CODED, REFERENCED, WHOLE
 
 OURS = frozenset({"CarePlan", "Goal", "Task"})
 WEEKLY = dt.timedelta(days=7)  # everything is read once in so long: no search tells what was deleted
@@ -48,6 +48,11 @@ def source_of(
         cursors={} if full else _cursors(connection, emr.slug, now),
         known=_known(connection, emr.slug),
         sealer=sealer,
+        history=frozenset(
+            kind
+            for kind in (*WHOLE, *CODED)
+            if passport.effective(kind, Verb.HISTORY).state != State.DISPROVEN
+        ),
     )
 
 

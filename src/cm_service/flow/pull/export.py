@@ -25,14 +25,14 @@ from cm_service.fhir.instants import earliest
 from cm_service.flow.landing import Point, PullReport, RosterReport, TypeFile, TypeReport
 from cm_service.flow.pull.export_plan import ExportPlan, Job
 from cm_service.flow.pull.export_told import deletions, problems
-from cm_service.flow.pull.reader import Run, TypeReader
+from cm_service.flow.pull.reader import ABOUT_PARAMETERS, Run, TypeReader
 from cm_service.flow.pull.roster import group_members
 from cm_service.flow.pull.search import Search
 from cm_service.flow.pull.source import Since
+from cm_service.flow.pull.type_filter import QUERY, filters, query_of
 from cm_service.flow.references import id_of
 from cm_service.logs import log
 
-QUERY = "$export"
 _CEILING = dt.timedelta(days=30)  # some EMRs take weeks
 _LINES = 2000  # landed at a time
 
@@ -99,11 +99,16 @@ class _Export:
         self._run, self._plan, self._reports, self._files = run, plan, reports, files
         until = plan.clock() + dt.timedelta(seconds=plan.wait_seconds)
         self._bulk = Bulk(run.client.http, until=until, clock=plan.clock, sleep=plan.sleep)
-        self._asked = f"{plan.path} {' '.join(sorted(reports))}"
+        self._filters = ""
+        if plan.filtered:
+            self._filters = filters(reports, run.capability, run.source.concept_map)
 
     async def read(self) -> None:
         whom = await self._whom()
         job, manifest = await self._made(self._since() if whom.incremental else None)
+        for file in manifest.output:
+            if file.type in self._reports:
+                self._reports[file.type].expected += file.lines or 0
         for place, file in enumerate(manifest.output):
             manifest = await self._land(job, manifest, place, file)
         told = await self._told(manifest, manifest.errors)
@@ -120,6 +125,9 @@ class _Export:
         source, report = self._run.source, self._run.report
         if self._plan.group is None:
             return _Whom(None, self._plan.incremental)
+        said = self._run.capability
+        if said.types and "read" not in said.of("Group").interactions:
+            return _Whom(None, False)  # then those whom the export is of are its members
         try:
             members = frozenset(await group_members(self._run.client, self._plan.group))
         except EmrError as error:
@@ -128,10 +136,15 @@ class _Export:
         report.roster = RosterReport(origin="group", size=len(members), ids=sorted(members))
         return _Whom(members, self._plan.incremental and members <= set(source.panel))
 
+    def _asked(self, filters: str) -> str:
+        return " ".join([self._plan.path, *sorted(self._reports), *filter(None, [filters])])
+
     def _since(self) -> dt.datetime | None:
-        """From the oldest cursor of all types on, None where one of them is to be read whole."""
-        source = self._run.source
-        cursors = [source.cursors.get((name, QUERY, "")) for name in self._reports]
+        """From the oldest cursor of all types on, None where one of them is to be read whole. An export
+        without a filter holds for one with it, too."""
+        source, query = self._run.source, query_of(self._filters)
+        held = source.cursors
+        cursors = [held.get((name, query, "")) or held.get((name, QUERY, "")) for name in self._reports]
         known = [moment for moment in cursors if moment is not None]
         if len(known) < len(cursors):
             return None
@@ -154,8 +167,11 @@ class _Export:
         if job is None:
             return None
         wide = job.since is None or (since is not None and job.since <= since)
-        if wide and job.asked == self._asked and self._plan.clock() - job.begun < _CEILING:
-            return job
+        if wide and self._plan.clock() - job.begun < _CEILING:
+            for made_with in (self._filters, ""):  # one without a filter holds more
+                if job.asked == self._asked(made_with):
+                    self._filters = made_with
+                    return job
         await self._bulk.delete(job.url)
         self._plan.jobs.drop()
         return None
@@ -165,10 +181,21 @@ class _Export:
         if since is not None:
             params.append(("_since", since.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")))
         begun = self._plan.clock()
-        url = await self._bulk.kick_off(self._plan.path, params)
-        job = Job(url, self._asked, since, begun)
+        url = await self._kick_off(params)
+        job = Job(url, self._asked(self._filters), since, begun)
         self._plan.jobs.save(job)
         return job
+
+    async def _kick_off(self, params: list[tuple[str, str]]) -> str:
+        """Without the filter where the EMR does not take it."""
+        if self._filters:
+            try:
+                return await self._bulk.kick_off(self._plan.path, [*params, ("_typeFilter", self._filters)])
+            except EmrRefused as error:
+                if error.status not in ABOUT_PARAMETERS:
+                    raise
+                self._filters = ""
+        return await self._bulk.kick_off(self._plan.path, params)
 
     async def _manifest(self, job: Job) -> Manifest:
         """One that failed is of no more use to anybody."""
@@ -242,7 +269,7 @@ class _Export:
         if wrong:
             raise IncompleteAnswer(f"{self._run.client.host} says of its export: {'; '.join(wrong)}")
         cursor = earliest(manifest.moment, self._run.source.now) if manifest.moment else None
-        whose = self._whose(job, whom, seen)
+        whose, query = self._whose(job, whom, seen), query_of(self._filters)
         for name, report in self._reports.items():
             report.status = "complete"
             if whose is not None:
@@ -250,8 +277,11 @@ class _Export:
             if job.since is not None:
                 report.changes_of = sorted(whose) if whose is not None else [""]
             full = job.since is None
-            point = Point(type=name, query=QUERY, cursor=cursor, full=full, as_of=cursor or job.begun)
+            point = Point(type=name, query=query, cursor=cursor, full=full, as_of=cursor or job.begun)
             self._run.report.points.append(point)
+        roster = self._run.report.roster
+        if whose is not None and roster.ids is None and not roster.reason:
+            self._run.report.roster = RosterReport(origin="export", size=len(whose), ids=sorted(whose))
         if job.since is None and whom.members is not None:
             lacking = whom.members - seen
             self._reports["Patient"].failed = dict.fromkeys(sorted(lacking), "the export lacks this patient")

@@ -61,11 +61,13 @@ class Jobs:
 
 class ExportPlan(NamedTuple):
     """`path` is that of the level: "" (system), "Patient" or "Group/ID"; `types` are those that it covers.
-    `incremental`: may `_since` be asked for? A run waits `wait_seconds` at most."""
+    `incremental`: may `_since` be asked for, `filtered`: may `_typeFilter`? A run waits `wait_seconds` at
+    most."""
 
     path: str
     types: tuple[str, ...]
     incremental: bool
+    filtered: bool
     jobs: Jobs
     wait_seconds: float
     clock: Callable[[], dt.datetime]

@@ -44,18 +44,28 @@ class _Step(msgspec.Struct):
     rows: bytes
 
 
+class _Head(msgspec.Struct):
+    """The first line."""
+
+    plan: str | None = None
+    as_of: dt.datetime | None = None
+
+
 class Journal:
     """Of one landing folder. `plan` says what the pull was about: one about something else begins anew."""
 
     def __init__(self, folder: Path, sealer: Sealer) -> None:
         self._path, self._sealer = folder / JOURNAL, sealer
         self._walks: dict[_Key, Walk] = {}
+        self._earlier: set[_Key] = set()
+        self._begun = _head(folder).as_of
         self.ends: dict[str, int] = {}
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Journal:
         for line in self._whole_lines()[1:]:
             self._take(msgspec.json.decode(line, type=_Step))
+        self._earlier = set(self._walks)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = os.fdopen(os.open(self._path, flags, 0o600), "ab")
         return self
@@ -64,8 +74,12 @@ class Journal:
         if self._file is not None:
             self._file.close()
 
-    def begin(self, plan: str) -> None:
-        self._write(msgspec.json.encode({"plan": plan}))
+    def begin(self, plan: str, as_of: dt.datetime | None) -> None:
+        self._write(msgspec.json.encode(_Head(plan, as_of)))
+
+    def as_of(self, search: Search, window: Window | None) -> dt.datetime | None:
+        """Of when what this search brought is, where a run before this one has read some of it."""
+        return self._begun if _key(search, window) in self._earlier else None
 
     def state(self, search: Search, window: Window | None) -> Walk:
         """Where this search stands; the same object for all who ask."""
@@ -117,12 +131,15 @@ _SHARED = tuple(sorted(set(_Step.__struct_fields__) - {"key", "end", "next", "ro
 
 def plan_in(folder: Path) -> str | None:
     """What the pull into this folder was about, None where nobody can tell."""
+    return _head(folder).plan
+
+
+def _head(folder: Path) -> _Head:
     try:
         with (folder / JOURNAL).open("rb") as file:
-            found = msgspec.json.decode(file.readline(), type=dict[str, str])
+            return msgspec.json.decode(file.readline(), type=_Head)
     except (OSError, ValueError):
-        return None
-    return found.get("plan")
+        return _Head()
 
 
 def _key(search: Search, window: Window | None) -> _Key:

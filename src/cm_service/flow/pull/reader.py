@@ -17,13 +17,14 @@ from cm_service.flow.pull.journal import Journal
 from cm_service.flow.pull.roster import Roster
 from cm_service.flow.pull.search import BY_ID, Search, Window, window
 from cm_service.flow.pull.source import Since, Source
+from cm_service.flow.pull.tombstones import Changes
 from cm_service.flow.pull.walk import Walk, walk
 from cm_service.flow.wanted import Query
 
 LONGEST_QUERY = 1500  # characters of a list in a URL: some gateways cut or refuse URLs over 2,000
 VALUES_PER_POST = 500
 # A refusal with one of these may be about a parameter; any other would meet a wider search too.
-_ABOUT_PARAMETERS = frozenset({400, 405, 414, 422, 501})
+ABOUT_PARAMETERS = frozenset({400, 405, 414, 422, 501})
 _WANTS_PATIENT = frozenset({400, 412, 422})  # to a search of everything, where a patient is needed
 _ALIKE, _IN_A_ROW = 3, 10  # patients whose failures are no longer their own: of the first ones, of any
 _HOLLOW, _FAILED = "entries without a resource", "reports of an error inside a good answer"
@@ -49,6 +50,13 @@ class TypeReader:
         self._run, self._report, self._file, self._since = run, report, file, since
         self._type, self._way, self._holes = report.type, 0, Counter[str]()
         self.points: list[Point] = []
+        self._asked_from: dt.datetime | None = None
+        self._came: set[bytes] = set()
+
+    @property
+    def changes(self) -> Changes | None:
+        """None where everything was read."""
+        return None if self._asked_from is None else Changes(self._asked_from, frozenset(self._came))
 
     async def read(self, ways: Sequence[Sequence[Query]], *, within_patient: bool) -> None:
         if within_patient:
@@ -75,7 +83,9 @@ class TypeReader:
         report, in_a_row = self._report, 0
         report.patients = []
         error: EmrError | None = None
-        for who in (await self._run.roster()).ids:
+        ids = (await self._run.roster()).ids
+        report.whom = len(ids)
+        for who in ids:
             mark = len(self.points)
             try:
                 await self._ways(ways, who)
@@ -139,7 +149,7 @@ class TypeReader:
         if old is not None and await self._changes(search, old, post=post):
             return
         state = await self._walk(search, None, post=post)
-        self._note(search, state.cursor(source.now), full=True)
+        self._note(search, None, state.cursor(source.now))
 
     async def _changes(self, search: Search, old: dt.datetime, *, post: bool) -> bool:
         """Read them; False where the EMR will not have it, drops the filter, or finds nothing at all in its
@@ -160,27 +170,41 @@ class TypeReader:
             return False
         if not state.rows:
             return False
-        self._note(search, state.cursor(source.now), full=False)
+        self._asked_from = earliest(self._asked_from, asked.bound)
+        self._came |= state.rows
+        self._note(search, asked, state.cursor(source.now))
         return True
 
     async def _walk(self, search: Search, asked: Window | None, *, post: bool) -> Walk:
         run, journal = self._run, self._run.journal
         state = journal.state(search, asked) if journal else Walk()
+        self._report.expected += state.total or 0  # of a run before this one
+
+        def land(page: Page) -> list[int]:
+            if state.turn == state.pages == 0:
+                self._report.expected += page.total or 0
+            return self._land(page)
 
         def keep(state: Walk) -> None:
             if journal:
                 journal.keep(search, asked, state, end=self._file.size)
 
         state = await walk(
-            run.client, run.source, search, window=asked, post=post, state=state, land=self._land, keep=keep
+            run.client, run.source, search, window=asked, post=post, state=state, land=land, keep=keep
         )
         self._holes += Counter({_HOLLOW: state.hollow, _FAILED: state.failed})
         return state
 
-    def _note(self, search: Search, cursor: dt.datetime | None, *, full: bool) -> None:
-        if search.parameter == BY_ID:
-            cursor = None
-        point = Point(type=self._type, query=search.query, patient=search.patient, cursor=cursor, full=full)
+    def _note(self, search: Search, asked: Window | None, cursor: dt.datetime | None) -> None:
+        journal = self._run.journal
+        point = Point(
+            type=self._type,
+            query=search.query,
+            patient=search.patient,
+            cursor=None if search.parameter == BY_ID else cursor,
+            full=asked is None,
+            as_of=journal.as_of(search, asked) if journal else None,
+        )
         self.points.append(point)
 
     def _land(self, page: Page) -> list[int]:
@@ -204,7 +228,7 @@ def _is_everybodys(failure: EmrError, in_a_row: int, *, first: bool) -> bool:
 
 
 def _is_about_parameters(error: EmrRefused | FilterDropped) -> bool:
-    return isinstance(error, FilterDropped) or error.status in _ABOUT_PARAMETERS
+    return isinstance(error, FilterDropped) or error.status in ABOUT_PARAMETERS
 
 
 def _chunks(values: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -15,8 +15,9 @@ FILE = "file:"
 
 
 class Roster(NamedTuple):
-    """`origin` is list, group, patients (those that a search of Patient gave) or store. `reason` says why
-    a better origin could not be read: then nobody who is missing has left."""
+    """`origin` is list, group, export (those whom one of the Group brought), patients (those that a search of
+    Patient gave) or store. `reason` says why a better origin could not be read: then nobody who is missing
+    has left."""
 
     ids: tuple[str, ...]
     origin: str

@@ -26,7 +26,7 @@ from cm_service.flow.landing import (
     save_manifest,
 )
 from cm_service.flow.pull import export as exporting
-from cm_service.flow.pull import roster
+from cm_service.flow.pull import roster, tombstones
 from cm_service.flow.pull.journal import Journal, plan_in
 from cm_service.flow.pull.reader import TypeReader
 from cm_service.flow.pull.roster import Roster
@@ -39,6 +39,7 @@ from cm_service.logs import log
 Progress = Callable[[TypeReport], None]
 PATIENT = "Patient"
 _NOT_THERE, _WANTS_MORE = frozenset({403, 404, 405, 501}), frozenset({400, 422})
+_NOTES = 2  # how the journal is written: one of an older release is not gone on with
 NOBODY = (
     "this EMR tells nothing without a patient, and nobody is known yet: "
     "name a list (emr set roster=file:PATH) or the Group of the panel, or read a folder first"
@@ -84,14 +85,14 @@ def _journal(client: FhirClient, source: Source, folder: Path) -> Iterator[Journ
         return
     with Journal(folder, source.sealer) as journal:
         if plan_in(folder) is None:
-            journal.begin(_plan(client, source))
+            journal.begin(_plan(client, source), source.now)
         yield journal
 
 
 def _plan(client: FhirClient, source: Source) -> str:
     """Where, and from when on. What is asked for is part of every search's own name."""
     since = "\n".join(f"{key} {moment}" for key, moment in sorted(source.cursors.items()))
-    return f"{client.base_url} {digest(since.encode()).hex()}"
+    return f"{_NOTES} {client.base_url} {digest(since.encode()).hex()}"
 
 
 async def _together(jobs: Iterable[Awaitable[None]]) -> None:
@@ -144,7 +145,11 @@ class _Pull:
             self.report.notes = [f"what the EMR can do is unknown: {error}"]
 
     async def roster(self) -> Roster:
-        """Whom the searches within patients are about; found once, when somebody asks."""
+        """Whom the searches within patients are about; found once, when somebody asks. An export of the
+        Group has told already."""
+        told = self.report.roster
+        if self._roster is None and self.source.listed is None and told.ids is not None:
+            self._roster = Roster(tuple(told.ids), told.origin, told.reason)
         if self._roster is None:
             read = self.report.types.get(PATIENT)
             whole = read is not None and read.status == "complete" and read.patients is None
@@ -169,6 +174,7 @@ class _Pull:
                     await reader.read(ways, within_patient=reach.within_patient)
                     if report.changes_of:
                         await reader.by_id(self.source.known.get(type_, ()))
+                        await self._look_for_deletions(report, reader)
                     report.status = "complete"
                     self.report.points += reader.points
             except EmrError as error:
@@ -179,6 +185,12 @@ class _Pull:
         log.info(
             "type_read", type=type_, status=report.status, pages=report.pages, resources=report.resources
         )
+
+    async def _look_for_deletions(self, report: TypeReport, reader: TypeReader) -> None:
+        declared = "history-type" in self.capability.of(report.type).interactions
+        gone = await tombstones.look(self.client, self.source, report, reader.changes, declared=declared)
+        report.tombstones = len(gone)
+        self.report.deleted += gone
 
     def file(self, report: TypeReport) -> TypeFile:
         """With what an earlier run has landed in it."""

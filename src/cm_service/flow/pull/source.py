@@ -51,7 +51,8 @@ class Source(msgspec.Struct, frozen=True):
     `cursors` say from when on a search may ask; one without is read whole. `known` are ids per type that
     are read by themselves where only changes are asked for: what search does not report of them (that they
     were deleted) must be seen every night. With a `sealer` a pull that was killed goes on. `capability` is
-    given where /metadata need not be asked for, `types` where not all are wanted. `export`: what is read by
+    given where /metadata need not be asked for, `types` where not all are wanted. `history` are the types
+    whose history may be asked for what was deleted. `export`: what is read by
     `$export` in place of searches.
     """
 
@@ -71,4 +72,5 @@ class Source(msgspec.Struct, frozen=True):
     sealer: Sealer | None = None
     capability: Capability | None = None
     types: frozenset[str] | None = None
+    history: frozenset[str] = frozenset()
     export: ExportPlan | None = None

@@ -23,7 +23,8 @@ Land = Callable[[Page], list[int]]
 
 class Walk(msgspec.Struct):
     """How far a search has come. `turn` counts readings from 0; `pages`, `rows`, `hollow` and `total` are
-    those of this turn; `undated` and `oldest_new` tell what it brought that no turn before it did."""
+    those of this turn, a row being one resource, whatever versions of it came; `undated` and `oldest_new`
+    tell what it brought that no turn before it did."""
 
     turn: int = 0
     pages: int = 0
@@ -47,7 +48,9 @@ class Walk(msgspec.Struct):
         self.pages += 1
         self.hollow += page.hollow
         self.failed += page.failed
-        self.last_rows = list(map(digest, page.resources))
+        self.last_rows = [
+            row_of(id_) if id_ else digest(line) for id_, line in zip(page.ids, page.resources, strict=True)
+        ]
         self.rows.update(self.last_rows)
         known = [moment for moment in page.updated if moment is not None]
         self.newest = max([*known, *([self.newest] if self.newest else [])], default=None)
@@ -86,6 +89,11 @@ class Walk(msgspec.Struct):
             return False
         cursor = self.cursor(source.now)
         return self.oldest_new is None or (cursor is not None and self.oldest_new >= cursor - source.overlap)
+
+
+def row_of(id_: str) -> bytes:
+    """How a resource of one type stands in `Walk.rows`."""
+    return digest(id_.encode())
 
 
 async def walk(

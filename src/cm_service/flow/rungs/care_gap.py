@@ -21,7 +21,7 @@ def build(copy: Copy, rule: str) -> Json:
     """One MeasureReport under an id of our own (the inlet tells none), validated."""
     lines = "".join(f"<p>{escape(line)}</p>" for line in copy.text().splitlines() if line)
     done = copy.wanted.get("status") == "completed"
-    excluded = copy.withdrawn and not done
+    excluded = copy.ended and not done
     counts = {"denominator": 1, "denominator-exclusion": int(excluded), "numerator": int(done)}
     report: Json = {
         "resourceType": TYPE,

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from cm_service.flow import ours
 from cm_service.flow.ours import Json
-from cm_service.flow.rungs.wording import Page, Previous, page_of, plain, text_of, version_in
+from cm_service.flow.plans.board import is_retracted
+from cm_service.flow.rungs.wording import Page, Previous, page_of, plain, text_of, values_told, version_in
 
 
 class Copy(NamedTuple):
@@ -38,8 +39,13 @@ class Copy(NamedTuple):
         return page_of(self.wanted, goals=self.goals, why=self.why)
 
     @property
-    def withdrawn(self) -> bool:
+    def ended(self) -> bool:
         return ours.is_closed(self.wanted)
+
+    @property
+    def retracted(self) -> bool:
+        """By the service; what a person ended stays on record as it ended."""
+        return is_retracted(self.wanted["resourceType"], self.wanted)
 
     @property
     def identifiers(self) -> list[Json]:
@@ -76,6 +82,14 @@ def version_of(resource: Json, system: str, value: str) -> int | None:
     if not any(True for _ in texts(resource)) and _has_identifier(resource, system, value):
         return 1
     return None
+
+
+def values_in(resource: Json, base: str) -> set[str]:
+    """The identifier values of all things of ours in a resource, by the visible lines and by identifiers."""
+    held: Any = resource.get("identifier") or []
+    listed = held if isinstance(held, list) else [held]
+    mine = {str(one.get("value")) for one in listed if str(one.get("system")).startswith(f"{base}/id/")}
+    return mine.union(*(values_told(text, base) for text in texts(resource)))
 
 
 def texts(resource: Json) -> Iterator[str]:

@@ -21,12 +21,14 @@ from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient, Held
 from cm_service.fhir.writes import WriteResult
 from cm_service.flow import encounters, ours, whose
+from cm_service.flow.confidential import labelled
 from cm_service.flow.ladder import Rung, WriteSettings, note_can_be_updated, write_settings_of
 from cm_service.flow.ours import Json
 from cm_service.flow.passport import Passport
+from cm_service.flow.plans.board import is_retracted
 from cm_service.flow.plans.due import stamp
 from cm_service.flow.rungs import care_gap, communication, form, note
-from cm_service.flow.rungs.copies import Copy, patient_of, text_in, version_of
+from cm_service.flow.rungs.copies import Copy, patient_of, text_in, values_in, version_of
 from cm_service.flow.rungs.wording import Previous, core_in
 
 _NO_SUCH_SEARCH = frozenset({400, 403, 404, 405, 422, 501})
@@ -75,8 +77,8 @@ class Limited(ABC):
     def is_guarded(self, _row: Any) -> bool:
         return False
 
-    async def create(self, _row: Any, resource: Json) -> WriteResult:
-        return await self._client.create(resource)
+    async def create(self, row: Any, resource: Json) -> WriteResult:
+        return await self._client.create(labelled(resource, row.labels))
 
     async def read(self, _row: Any, id_: str) -> Held:
         return await self._client.held(self.type, id_)
@@ -93,18 +95,29 @@ class Limited(ABC):
         newest = max(version for version, _ in found)
         return [each for version, each in found if version == newest]
 
+    async def values_about(self, patient_id: str) -> set[str] | None:
+        """The identifier values of whatever of ours stands here about a patient, of this store or of an
+        older one; None: it cannot be searched."""
+        held = await self._about(patient_id)
+        return None if held is None else {v for each in held for v in values_in(each, self._around.base)}
+
     async def _of_patient(self, row: Any) -> list[tuple[int, Json]] | None:
-        person = _patient(row)
-        found: dict[Any, tuple[int, Json]] = {}
+        held = await self._about(_patient(row))
+        if held is None:
+            return None
+        told = [(version_of(each, row.system, row.value), each) for each in held]
+        return [(number, each) for number, each in told if number is not None]
+
+    async def _about(self, person: str) -> list[Json] | None:
+        found: dict[Any, Json] = {}
         try:
             pages = self._client.search(
                 self.type, [("patient", person)], headers={"Cache-Control": "no-cache"}
             )
             async for page in pages:
                 for resource in map(rawjson.loads, page.resources):
-                    version = version_of(resource, row.system, row.value)
-                    if version is not None and resource.get("status") not in _OVER:
-                        found[resource.get("id")] = version, resource
+                    if resource.get("status") not in _OVER:
+                        found[resource.get("id")] = resource
         except FilterDropped:
             return None
         except EmrRefused as refusal:
@@ -138,7 +151,7 @@ class Limited(ABC):
             number=number or (_latest(older) + 1 if older is not None else 1),
             previous=_previous(older) if older is not None else None,
             encounter=encounters.of_intent(connection, row, self._around.settings.note_encounter),
-            draft=self._around.propose and row.accepted_at is None,
+            draft=self._around.propose and not is_a_persons(row),
         )
 
 
@@ -149,7 +162,7 @@ class Note(Limited):
 
     def _form(self, copy: Copy, row: Any) -> Json:
         built = note.build(copy, self._passport().profile.note)
-        return note.closed(built) if copy.withdrawn and self.can_update(row) else built
+        return note.closed(built) if copy.retracted and row.reference and self.can_update(row) else built
 
     def can_update(self, _row: Any) -> bool:
         return note_can_be_updated(self._passport())
@@ -198,10 +211,21 @@ class CareGap(Limited):
     async def find(self, _row: Any) -> list[Json] | None:
         return None
 
+    async def values_about(self, _patient_id: str) -> set[str] | None:
+        return None
+
 
 def limited(client: FhirClient, around: Around, passport: Callable[[], Passport]) -> dict[str, Limited]:
     """The four, by name; `passport` gives that of the moment."""
     return {kind.name: kind(client, around, passport) for kind in (CareGap, Form, Note, Message)}
+
+
+def is_a_persons(row: Any) -> bool:
+    """Somebody took it, or ended it: it is no machine's proposal any more."""
+    if row.accepted_at is not None:
+        return True
+    wanted = rawjson.loads(row.wanted.encode())
+    return ours.is_closed(wanted) and not is_retracted(row.kind, wanted)
 
 
 def is_the_same(sent: Json, fresh: Json) -> bool:

@@ -14,6 +14,7 @@ from cm_service.fhir.capability import Capability
 from cm_service.fhir.client import FhirClient, Held, search_value
 from cm_service.fhir.writes import WriteResult
 from cm_service.flow import ours
+from cm_service.flow.confidential import labelled
 from cm_service.flow.ours import Json
 
 # What says that this search is not offered; a 401 or a 404 after a lost scope says nothing of the kind.
@@ -47,7 +48,7 @@ class Native:
         if self.is_guarded(row):
             token = f"{search_value(row.system)}|{search_value(row.value)}"
             condition = f"identifier={quote(token, safe=':/|')}"
-        return await self._client.create(resource, if_none_exist=condition)
+        return await self._client.create(labelled(resource, row.labels), if_none_exist=condition)
 
     async def read(self, row: Any, id_: str) -> Held:
         return await self._client.held(row.kind, id_)

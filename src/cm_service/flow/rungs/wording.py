@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cm_service.errors import InvalidResource
 from cm_service.flow.ours import Json, is_closed
-from cm_service.flow.plans.board import WITHDRAWN
+from cm_service.flow.plans.board import WITHDRAWN, is_retracted
 from cm_service.flow.plans.inputs import inputs_of
 
 SHORTENED = "(shortened: the rest is on the care management page)"
@@ -37,6 +37,7 @@ _TITLES = {
     "Communication": "Care management message",
     "Consent": "Consent to care management",
 }
+_NO_MORE = "Nothing is to be done any more."
 _DAY = 10  # characters of a date
 
 
@@ -61,8 +62,10 @@ def page_of(wanted: Json, *, goals: Sequence[Json] = (), why: Sequence[str] = ()
     """`wanted` is a Task, CarePlan, Goal, or what a person did (Encounter, Communication, Consent).
     `goals` travel inside their plan, `why` are the texts of the plan's Tasks."""
     kind = wanted["resourceType"]
+    if is_retracted(kind, wanted):
+        return Page(f"WITHDRAWN: {_title(wanted)}", (f"Reason: {_reason(wanted)}", _NO_MORE))
     if is_closed(wanted):
-        return Page(f"WITHDRAWN: {_title(wanted)}", (_withdrawal(wanted), "Nothing is to be done any more."))
+        return Page(f"{_how(wanted)}: {_title(wanted)}", tuple(filter(None, _end(wanted, goals))))
     if kind == "Task":
         return Page(_title(wanted), tuple(_task(wanted)))
     if kind == "Goal":
@@ -96,6 +99,12 @@ def version_in(text: str, system: str, value: str) -> int | None:
     return int(line[1]) if line else None
 
 
+def values_told(text: str, base: str) -> set[str]:
+    """The identifier values in the visible lines of whatever is ours in a text."""
+    line = rf"^cm-service id {re.escape(base)}/id/[a-z]+\|(\S+) version \d+\s*$"
+    return set(re.findall(line, text, re.MULTILINE))
+
+
 def core_in(text: str) -> list[str]:
     """Title and core of a text: what must be equal for no new version to be needed."""
     lines = text.splitlines()
@@ -124,12 +133,36 @@ def _title(wanted: Json) -> str:
     return _TITLES[kind]
 
 
-def _withdrawal(wanted: Json) -> str:
-    """The reason as planning gave it."""
+def _reason(wanted: Json) -> str:
+    """As planning or a person gave it, "" where nobody did."""
     reason = wanted.get("statusReason")
     notes = [str(note.get("text", "")) for note in wanted.get("note") or ()]
     said = reason.get("text") if isinstance(reason, dict) else reason or (notes[-1] if notes else "")
-    return f"Reason: {str(said or wanted.get('status') or 'no longer needed').removeprefix(WITHDRAWN)}"
+    return str(said or "").removeprefix(WITHDRAWN)
+
+
+def _how(ended: Json) -> str:
+    status = ended.get("lifecycleStatus") or ended.get("status")
+    return {"completed": "COMPLETED", "entered-in-error": "ENTERED IN ERROR"}.get(str(status), "ENDED")
+
+
+def _end(ended: Json, goals: Sequence[Json]) -> Iterator[str]:
+    """What a person made of it: it stays on record, so it says what it was and what came of it."""
+    kind = ended["resourceType"]
+    if kind == "Goal":
+        yield _goal(ended)
+    elif kind == "Task":
+        yield str(ended.get("description") or "")
+    status = ended.get("lifecycleStatus") or ended.get("status")
+    yield f"Status: {status}"
+    outcome = (ended.get("businessStatus") or {}).get("text")
+    yield f"Outcome: {outcome}" if outcome else ""
+    end = (ended.get("executionPeriod") or {}).get("end")
+    yield f"On: {_day(end)}" if end else ""
+    reason = "" if kind == "Goal" else _reason(ended)
+    yield f"Reason: {reason}" if reason else ""
+    yield from (f"- {_goal(each)}" for each in goals if not is_retracted("Goal", each))
+    yield _NO_MORE
 
 
 def _task(task: Json) -> Iterator[str]:

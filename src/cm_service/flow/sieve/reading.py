@@ -6,7 +6,6 @@ import shutil
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -69,19 +68,19 @@ class Reading:
 
     def patients(self) -> Iterator[tuple[str, dict[str, AnyFact]]]:
         """(patient id, facts by `Type/id`), in the order of the ids."""
-        for patient_id, rows in self.lines():
-            found = self.read(patient_id, rows)
-            self.note(found)
+        for patient_id, found in self.gathered():
             if found.facts:
                 yield patient_id, found.facts
 
-    def lines(self) -> Iterator[tuple[str, list[Row]]]:
-        """(patient id, lines to read), in the order of the ids."""
+    def gathered(self) -> Iterator[tuple[str, Gathered]]:
+        """(patient id, what was read), in the order of the ids, also of whom nothing could be used."""
         for patient_id, pairs in groupby(self._scan.by_patient(), key=itemgetter(0)):
-            yield patient_id, [row for _, row in pairs]
+            found = self._gathered(patient_id, (row for _, row in pairs))
+            self._fail(found.failed)
+            self.findings += found.findings
+            yield patient_id, found
 
-    def read(self, patient_id: str, rows: Iterable[Row]) -> Gathered:
-        """One patient's lines read. Whoever asks notes what was found: this may be another process."""
+    def _gathered(self, patient_id: str, rows: Iterable[Row]) -> Gathered:
         found = gather(rows, self._normaliser, owner=patient_id)
         for key in self._torn.keys() & found.facts.keys():
             owner, fact = self._torn[key]
@@ -89,15 +88,6 @@ class Reading:
             if owner == patient_id:
                 found.facts[key] = fact
         return found
-
-    def note(self, found: Gathered) -> None:
-        """Keep what could not be read, and what was odd."""
-        self._fail(found.failed)
-        self.findings += found.findings
-
-    def still(self) -> AbstractContextManager[None]:
-        """Without threads of DuckDB: a process may fork then."""
-        return self._scan.still()
 
     @property
     def rejects(self) -> list[Reject]:

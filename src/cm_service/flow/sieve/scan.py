@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +80,6 @@ class Scan:
                (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT, twice BOOLEAN)"""
         )
         self._land()
-
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        """Without threads of its own, for as long as it lasts."""
-        self._run("SET threads = 1")
-        yield
-        self._run("RESET threads")
 
     def close(self) -> None:
         self._connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from cm_service.sandbox.declared import Bulk, Declared, Interaction, Personality
+from cm_service.sandbox.house_rules import subscribes
 from cm_service.sandbox.parameters import PARAMETERS
 
 
@@ -14,6 +15,7 @@ def _everything(kind: str) -> Declared:
         parameters=PARAMETERS[kind],
         update_create=True,
         conditional_create=True,
+        rules=(subscribes,) if kind == "Subscription" else (),
     )
 
 

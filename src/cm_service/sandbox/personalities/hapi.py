@@ -21,7 +21,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from cm_service.sandbox.declared import PATCH, Bulk, Declared, Interaction, Paging, Unknown
-from cm_service.sandbox.house_rules import no_new_numbers
+from cm_service.sandbox.house_rules import no_new_numbers, subscribes
 from cm_service.sandbox.manners import Manners
 from cm_service.sandbox.parameters import PARAMETERS
 from cm_service.sandbox.personalities.generous import GENEROUS
@@ -38,6 +38,7 @@ def _everything(kind: str) -> Declared:
         parameters=MappingProxyType({**known, "_lastUpdated": updated}),
         update_create=True,
         conditional_create=True,
+        rules=(subscribes,) if kind == "Subscription" else (),
         update_rules=(no_new_numbers,),
         untold=frozenset({"_lastUpdated"}),
     )

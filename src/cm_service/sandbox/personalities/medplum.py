@@ -15,6 +15,7 @@ import uuid
 from dataclasses import replace
 
 from cm_service.sandbox.declared import PATCH, Bulk, Declared, Interaction, Unknown
+from cm_service.sandbox.house_rules import subscribes
 from cm_service.sandbox.parameters import PARAMETERS
 from cm_service.sandbox.personalities.generous import GENEROUS
 from cm_service.sandbox.personalities.parts import frozen
@@ -33,6 +34,7 @@ def _everything(kind: str) -> Declared:
         parameters=PARAMETERS[kind],
         update_create=True,
         conditional_create=True,
+        rules=(subscribes,) if kind == "Subscription" else (),
     )
 
 

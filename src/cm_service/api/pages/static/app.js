@@ -126,9 +126,27 @@
     if (said) said.textContent = done ? "Copied as text." : "Select the text and copy it.";
   }
 
+  // Away to another practice's sign-in: the token goes in the body, to our own site, and this page ends.
+  function leave(form) {
+    const away = document.createElement("form");
+    away.method = "post";
+    away.action = form.getAttribute("action");
+    for (const [name, given] of [["emr", form.elements.emr.value], ["token", token]]) {
+      const field = document.createElement("input");
+      field.type = "hidden";
+      field.name = name;
+      field.value = given;
+      away.append(field);
+    }
+    document.body.append(away);
+    away.submit();
+    away.remove();
+  }
+
   document.addEventListener("submit", (event) => {
     event.preventDefault();
     const form = event.target;
+    if (form.dataset.join !== undefined) return token ? leave(form) : ended();
     const url = form.getAttribute("action");
     const data = new URLSearchParams(new FormData(form));
     if (form.dataset.get !== undefined) ask(`${url}?${data}`, { method: "GET" }, form);
@@ -150,10 +168,17 @@
     for (const box of event.target.form.querySelectorAll(`input[name="${name}"]`)) box.checked = event.target.checked;
   });
 
+  // Each is "EMR|user", of a worklist several: the same person is at one of them the same, at none another.
+  function same(mine, theirs) {
+    const other = theirs.filter((each) => !mine.includes(each));
+    const at = (each) => each.split("|")[0];
+    return other.length < theirs.length && !other.some((each) => mine.some((own) => at(own) === at(each)));
+  }
+
   // Somebody else opened a page in this browser: this one stops.
   if (users) {
     users.onmessage = (event) => {
-      if (!user || !token || event.data === user) return;
+      if (!user || !token || same(user.split(" "), String(event.data).split(" "))) return;
       fetch("/app/end", { method: "POST", headers: headers(), body: new URLSearchParams(), credentials: "omit" }).catch(() => {});
       gone("Somebody else has signed in. Open the page again from the chart.");
     };
