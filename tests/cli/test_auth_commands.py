@@ -159,6 +159,7 @@ def test_each_way_gives_its_own_credentials(tmp_path: Path, monkeypatch: pytest.
     settings = Settings(data_dir=tmp_path)
     monkeypatch.setenv("A_SECRET", "s3cr3t\n")
     usual = {"base_url": "https://emr.example/fhir", "profile": None, "group_id": None, "write_mode": "auto"}
+    usual["notify_options"] = {}
 
     def given(auth: str, **options: Any) -> Any:
         named = {name.replace("_", "-"): value for name, value in options.items()}
