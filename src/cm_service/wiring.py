@@ -23,7 +23,7 @@ from cm_service.fhir import vendor
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.credentials import Credentials, NoCredentials, StaticBearer
 from cm_service.fhir.discovery import MAX_BYTES
-from cm_service.fhir.http import EmrHttp
+from cm_service.fhir.http import EmrHttp, trusted
 from cm_service.fhir.keyring import KeyRing
 from cm_service.fhir.outside import OutsideHttp
 from cm_service.fhir.pace import Pace
@@ -120,7 +120,8 @@ def outside(settings: Settings) -> OutsideHttp:
     hosts = frozenset(filter(None, (host.strip() for host in settings.private_hosts.split(","))))
 
     def client() -> httpx.AsyncClient:
-        return httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=5.0)
+        known = trusted(by_environment=False)
+        return httpx.AsyncClient(verify=known, follow_redirects=False, trust_env=False, timeout=5.0)
 
     return OutsideHttp(client, private_hosts=hosts)
 

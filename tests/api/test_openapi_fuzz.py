@@ -25,8 +25,8 @@ from tests.api.served import serving
 from tests.flow.night_world import out_of_range
 
 HERE = Path(__file__).parent / "fuzz"
-SECONDS, SEED = os.environ.get("FUZZ_SECONDS", "60"), os.environ.get("FUZZ_SEED", "1")
-RENEW, LIFE = 12, 18  # seconds after which the client asks anew, and after which a token is dead
+SECONDS, SEED = os.environ.get("FUZZ_SECONDS", "30"), os.environ.get("FUZZ_SEED", "1")
+RENEW, LIFE = 5, 9  # seconds after which the client asks anew, and after which a token is dead
 
 
 class Filled(NamedTuple):
@@ -86,7 +86,7 @@ def fuzzed(base: str, folder: Path, machine: Machine | None, *more: str) -> subp
     command += ["--suppress-health-check", "all"]
     command += ["--report-dir", str(folder / "report"), "--continue-on-failure", *more]
     return subprocess.run(
-        command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -108,8 +108,9 @@ def test_what_changed_since_it_was_read_is_no_difference(database: Database, tmp
 def test_a_deletion_that_the_sample_meets_is_taken_in_by_the_next_night(
     database: Database, tmp_path: Path
 ) -> None:
-    with practice(database, tmp_path, [*THREE, condition("htn", "I10")]) as clinic:
+    with far_practice(database, tmp_path, [*THREE, condition("htn", "I10")]) as (clinic, network):
         clinic.run()
+        network.fail("GET Condition/_history", answers(403), always=True)  # which would tell of it at once
         clinic.emr.clinician_delete("Condition", "htn")
         report = clinic.run(AS_OF + DAY)
         assert (report["status"], report["sample"]["gone"], report["removed"]) == ("complete", 1, 0)

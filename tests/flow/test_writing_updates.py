@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +123,7 @@ def test_a_change_in_the_second_in_which_it_is_read_is_waited_out(database: Data
         prepare(clinic, DATED)
 
         def edit_now() -> None:
-            clinic.emr.clock = lambda: dt.datetime.now(dt.UTC)
+            clinic.emr.clock = clinic.hours.clock
             clinic.edit("Task", OUTREACH, note=NOTE)
 
         clinic.network.fail(f"GET {clinic.row('Task', OUTREACH).reference}", meanwhile(edit_now))

@@ -44,7 +44,8 @@ class Hours:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        await asyncio.sleep(min(seconds, 1.2))
+        self.forward(seconds=seconds)
+        await asyncio.sleep(0)
 
 
 class Ward(Practice):

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.real.parts import free_port, missing, running, tail
+from tests.real.parts import free_port, log_of, missing, running, tail
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Artefact:
 
 RUNNER = Artefact("org.eclipse.jetty", "jetty-runner", "9.4.57.v20241219", "jar")
 SERVER = Artefact("org.opencds.cqf", "cqf-ruler-r4", "0.4.0", "war")
-LOG = Path("artefacts/foreign-emr.log")
+LOG = log_of("foreign-emr")
 # The server is of 2020 and reaches into the JDK, which closed these packages since.
 OPENED = [
     part

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,10 +23,22 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+# Below those that Linux hands out by itself, and each worker's own: what is free now is free a second later.
+_ports = count(18_000 + 1_000 * (int(WORKER.removeprefix("gw")) % 14))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def log_of(name: str) -> Path:
+    """Where the output of a server goes; each worker of a test run has its own."""
+    return Path("artefacts") / f"{name}-{WORKER}.log"
 
 
 @contextmanager

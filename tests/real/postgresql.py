@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from cm_service.db.engine import Database
-from tests.real.parts import free_port, missing, running, tail
+from tests.real.parts import free_port, log_of, missing, running, tail
 
 # A server in another zone than ours and UTC shows every timestamp that lost its own.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "timezone": "Asia/Kolkata"}
@@ -67,7 +67,7 @@ def postgres_cluster() -> Iterator[Cluster]:
 def _cluster(programs: Path, home: Path, *, user: str) -> Iterator[Cluster]:
     if user:
         shutil.chown(home, user, user)
-    log, data, port = Path("artefacts/postgresql.log"), home / "data", free_port()
+    log, data, port = log_of("postgresql"), home / "data", free_port()
     how = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
     with running([str(programs / "initdb"), *how, str(data)], log=log, cwd=home, user=user) as initdb:
         if initdb.wait(timeout=60):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import NamedTuple, TypeVar
 
 import httpx
@@ -62,6 +64,13 @@ class _AgainError(Exception):
         self.error, self.wait = error, wait
 
 
+@cache
+def trusted(*, by_environment: bool) -> ssl.SSLContext:
+    """Whose certificates count, with or without a word from `SSL_CERT_FILE` and `SSL_CERT_DIR`. Made once:
+    it takes as long as ten requests."""
+    return httpx.create_ssl_context(trust_env=by_environment)
+
+
 class EmrHttp:
     """Use as `async with`. At most `concurrency` requests run at a time, whoever asks.
 
@@ -94,6 +103,7 @@ class EmrHttp:
         self.throttled, self.longest_wait_asked = 0, 0.0  # answers 429, and seconds in their Retry-After
         loopback = is_loopback(self.base_url.host)
         self._client = httpx.AsyncClient(
+            verify=trusted(by_environment=not loopback),
             follow_redirects=False,
             timeout=httpx.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds / 2)),
             limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_SECONDS),

@@ -30,7 +30,8 @@ from cm_service.flow.sieve.gather import Row
 _FETCH = 5000  # rows: large enough to be quick, small enough to stay out of the way
 _SMALLEST_BUFFER = 20_000_001  # bytes; DuckDB reads fastest with about this much
 _MISTAKE = "entered-in-error"
-_BY_CODE = {"Observation": RESULT_SETS, "Procedure": ORDER_SETS, "ServiceRequest": ORDER_SETS}
+_RESULTS, _ORDERS = ("Observation",), ("Procedure", "ServiceRequest")
+_BY_CODE = {_RESULTS: RESULT_SETS, _ORDERS: ORDER_SETS}
 
 
 def _list(texts: Iterable[str], brackets: str = "()") -> str:
@@ -172,13 +173,18 @@ class Scan:
 
     # --- SQL
 
-    def _wanted(self) -> str:
-        keys = [f"WHEN '{kind}' THEN {self._coded(kind)}" for kind in _BY_CODE]
-        return f"CASE type {' '.join(keys)} ELSE type IN {_list(KINDS.keys() - _BY_CODE.keys())} END"
+    def _wanted(self, files: Sequence[int]) -> str:
+        """The codes of a type that these files do not promise are left out, for they take longer to compile
+        than a small file to read; a line of that type is then one of the wrong type."""
+        promised = {self._files[number].promised for number in files}
+        coded = [kinds for kinds in _BY_CODE if promised & {*kinds, ""}]
+        keys = [f"WHEN type IN {_list(kinds)} THEN {self._coded(kinds)}" for kinds in coded]
+        others = sorted(KINDS.keys() - set().union(*_BY_CODE))
+        return f"CASE WHEN type IS NULL THEN false {' '.join(keys)} ELSE type IN {_list(others)} END"
 
-    def _coded(self, kind: str) -> str:
+    def _coded(self, kinds: tuple[str, ...]) -> str:
         """May the line hold a code that rules read? What was entered in error is wanted whatever it holds."""
-        codes = pattern(_BY_CODE[kind], self._concept_map)
+        codes = pattern(_BY_CODE[kinds], self._concept_map)
         return _holds(f'{codes}|"{_MISTAKE}"')
 
     def _select(self, wanted: str, *, files: Sequence[int], faults: bool = True) -> str:
@@ -210,14 +216,14 @@ class Scan:
         last; where results stand among other lines, these files are read again for the dying."""
         results = [n for n, file in enumerate(self._files) if file.promised == "Observation"]
         others = [n for n, file in enumerate(self._files) if file.promised != "Observation"]
-        self._scan(self._wanted(), files=others)
+        self._scan(self._wanted(others), files=others)
         dying = self._dying()
         of_theirs = f"type = 'Observation' AND subject IN {_list(dying)}" if dying else "false"
         mixed = [n for n in others if not self._files[n].promised]
         if dying and mixed:
-            again = f"CASE WHEN {of_theirs} THEN NOT {self._coded('Observation')} ELSE false END"
+            again = f"CASE WHEN {of_theirs} THEN NOT {self._coded(_RESULTS)} ELSE false END"
             self._scan(again, files=mixed, faults=False)
-        self._scan(f"CASE WHEN {of_theirs} THEN true ELSE {self._wanted()} END", files=results)
+        self._scan(f"CASE WHEN {of_theirs} THEN true ELSE {self._wanted(results)} END", files=results)
 
     def _dying(self) -> list[str]:
         """References to patients of whom an Encounter says that they died. Nearly no folder has one."""
