@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	$(BIN)/cm-service demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
