@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COUNT ?=
+# One more than there are cores, for a test that waits keeps none busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 SEED ?=
 
 .PHONY: demo test lint bench faults edits lost-changes kills openapi pictures foreign-emr token-server bulk-client axe lock clean
@@ -18,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/cm-service demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n auto --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

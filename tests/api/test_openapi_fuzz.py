@@ -25,7 +25,7 @@ from tests.api.served import serving
 from tests.flow.night_world import out_of_range
 
 HERE = Path(__file__).parent / "fuzz"
-SECONDS, SEED = os.environ.get("FUZZ_SECONDS", "30"), os.environ.get("FUZZ_SEED", "1")
+SECONDS, SEED = os.environ.get("FUZZ_SECONDS", "20"), os.environ.get("FUZZ_SEED", "1")
 RENEW, LIFE = 5, 9  # seconds after which the client asks anew, and after which a token is dead
 
 

@@ -52,9 +52,8 @@ def connection(server: str, **changes: Any) -> Any:
     """A row of `emr` for the EMR whose tokens come from there."""
     options = {"client-id": "cm-service"} | changes.pop("auth_options", {})
     usual = {"base_url": f"{server}/fhir", "auth": "backend", "token_reference": None, "group_id": None}
-    return SimpleNamespace(
-        **{**usual, "profile": None, "write_mode": "propose", "auth_options": options, **changes}
-    )
+    usual |= {"profile": None, "write_mode": "propose", "auth_options": options, "notify_options": {}}
+    return SimpleNamespace(**usual | changes)
 
 
 def everything(folder: Path) -> list[str]:
