@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +28,9 @@ HER: dict[str, Any] = {
     "birthDate": "1976-04-07",
     "telecom": [{"system": "phone", "value": "313-555-0199"}],
 }
-PRIVATE = ("Quackenbush", "Wilhelmina", "1976-04-07", "313-555-0199", "8.6", "E11.9")
-WORLD = [patient(**HER), diabetes(), a1c(8.6), condition("htn", "I10"), stay(), *out_of_range("p2")]
+# The result has digits that no time and no rate has by chance.
+PRIVATE = ("Quackenbush", "Wilhelmina", "1976-04-07", "313-555-0199", "8.637", "E11.9")
+WORLD = [patient(**HER), diabetes(), a1c(8.637), condition("htn", "I10"), stay(), *out_of_range("p2")]
 
 
 class Story:
@@ -61,9 +61,7 @@ def story(tmp_path: Path) -> Story:
 
 
 def private_words(said: Said) -> list[str]:
-    """Without how long it took, which may look like a result on a slow machine."""
-    words = re.sub(r"seconds\s+[\d.]+", "seconds", said.stderr)
-    return [word for word in PRIVATE if word in words]
+    return [word for word in PRIVATE if word in said.stderr]
 
 
 def test_the_installed_program_starts() -> None:
@@ -133,7 +131,7 @@ def test_a_night_with_a_hole_ends_with_3_and_one_that_reads_nothing_with_1(
     drop = tmp_path / "drop"
     drop.mkdir()
     (drop / "Patient.ndjson").write_text(json.dumps(patient(**HER)) + "\n")
-    cut = json.dumps(a1c(8.6))[:-9]
+    cut = json.dumps(a1c(8.637))[:-9]
     (drop / "Observation.ndjson").write_text(cut + "\n")
     holes = story.sync("--from", str(drop))
     assert (holes.exit, holes.answer["status"], holes.answer["holes"]) == (3, "partial", 1)

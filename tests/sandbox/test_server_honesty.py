@@ -47,7 +47,7 @@ def test_metadata_is_a_capability_statement_of_fhir_r4(emr: RunningEmr) -> None:
 
 
 def test_every_declared_search_parameter_is_really_understood(emr: RunningEmr) -> None:
-    values = {"date": "ge2020", "token": "x", "reference": "Patient/p1", "string": "x"}
+    values = {"date": "ge2020", "token": "x", "uri": "x", "reference": "Patient/p1", "string": "x"}
     tried = 0
     for row in emr.http.get("metadata").json()["rest"][0]["resource"]:
         for parameter in row["searchParam"]:
@@ -72,7 +72,7 @@ def test_every_declared_search_parameter_is_really_understood(emr: RunningEmr) -
         ("POST", "Task/$validate", 404),
         ("GET", "$reindex", 404),
         ("GET", "_history", 404),
-        ("GET", "Patient/_history", 404),
+        ("GET", "Nonsense/_history", 404),
         ("GET", "", 400),
         ("PUT", "Task?identifier=x", 405),
         ("DELETE", "Task?identifier=x", 405),
