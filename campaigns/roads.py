@@ -93,12 +93,12 @@ class Roads:
 
     def _note(self, incoming: Incoming, outgoing: Outgoing) -> None:
         """Did an answer arrive that should have been filtered, and was not? One that shows no other rows
-        than the filter would have let through, and names it, is as good as filtered."""
+        than the filter would have let through is as good as filtered."""
         how = self.ward.store.index.dropped.get(incoming.type)
         asked = _FILTER.search(f"{incoming.query}&{incoming.body.decode()}")
         arrived = outgoing.cut is None and "json" in outgoing.headers.get("Content-Type", "")
         if how is None or asked is None or not arrived or outgoing.status != 200:
             return
         since = dt.datetime.fromisoformat(unquote(asked.group(1)))
-        if how is not Dropped.SHOWN or any(version.updated < since for version in outgoing.shows):
+        if how is Dropped.EMPTY or any(version.updated < since for version in outgoing.shows):
             self.dropped[incoming.type] = how

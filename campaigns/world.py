@@ -225,10 +225,9 @@ class World:
         await note_deleted(self.mortal, client, on, complete=frozenset(complete), seen=seen)
 
     async def _learn(self, exam: passport.Examination, delivery: Delivery) -> None:
-        if delivery.stopped_by:
-            return
         try:
             await exam.fresh(delivery.book.fresh)
-            await exam.if_due(may_write=True)
+            if not delivery.stopped_by:
+                await exam.if_due(may_write=True)
         except EmrError:
             return

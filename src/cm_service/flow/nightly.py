@@ -205,11 +205,13 @@ async def _learn(exam: Examination, source: Source, delivery: Delivery | None) -
     """What this night shows of the EMR, and the weekly look at it. An EMR that has had enough by now
     costs nobody the night: then it is asked in the next one."""
     has_asked = source.pulled or (delivery is not None and delivery.has_asked)
-    if not has_asked or (delivery is not None and delivery.stopped_by):
+    if not has_asked:
         return []
     try:
-        if delivery is not None:
+        if delivery is not None:  # also of one that was stopped: the next look is too late to tell anything
             await exam.fresh(delivery.book.fresh)
+            if delivery.stopped_by:
+                return []
         await exam.if_due(may_write=delivery is not None and not delivery.book.is_paused)
         exam.throttled()
     except EmrError as error:
