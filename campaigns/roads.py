@@ -85,20 +85,24 @@ class Roads:
         if status and self._requests > begin:
             self.failing += 1
             return Outgoing(status, {"Content-Type": "text/plain"}, b"not now")
-        place = f"{self.ward.personality.paging.parameter}="
-        if place in incoming.query and self._rng.random() < _EXPIRED:
+        if self._is_later(incoming) and self._rng.random() < _EXPIRED:
             self.expired += 1
             return Outgoing(410, {"Content-Type": "text/plain"}, b"this page is gone")
         return await self._faults(incoming)
 
     def _note(self, incoming: Incoming, outgoing: Outgoing) -> None:
         """Did an answer arrive that should have been filtered, and was not? One that shows no other rows
-        than the filter would have let through is as good as filtered."""
+        than the filter would have let through is as good as filtered if it names the filter, or is a later
+        page, whose link to itself may say anything."""
         how = self.ward.store.index.dropped.get(incoming.type)
         asked = _FILTER.search(f"{incoming.query}&{incoming.body.decode()}")
         arrived = outgoing.cut is None and "json" in outgoing.headers.get("Content-Type", "")
         if how is None or asked is None or not arrived or outgoing.status != 200:
             return
         since = dt.datetime.fromisoformat(unquote(asked.group(1)))
-        if how is Dropped.EMPTY or any(version.updated < since for version in outgoing.shows):
+        is_told = how is Dropped.SHOWN or (how is Dropped.SILENTLY and self._is_later(incoming))
+        if not is_told or any(version.updated < since for version in outgoing.shows):
             self.dropped[incoming.type] = how
+
+    def _is_later(self, incoming: Incoming) -> bool:
+        return f"{self.ward.personality.paging.parameter}=" in incoming.query

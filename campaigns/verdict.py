@@ -121,11 +121,10 @@ def _read(store: Store, row: Any, key: str) -> Iterator[Found]:
         for name in before.keys() | after.keys()
         if who == "clinician" and before.get(name) != after.get(name)
     }
-    for name in sorted(set(row.human) - touched):
+    for name in sorted(set(row.human) - ours.with_reason(touched)):
         yield Found(BLAMED, f"{key} {name}")
     wanted = ours.materialise(rawjson.loads(row.wanted.encode()), lambda _: None)
-    reason = {"statusReason"} if ours.WITHDRAWING & set(row.human) else set()
-    for name in sorted(_plain(wanted) - set(row.human) - reason):
+    for name in sorted(_plain(wanted) - ours.with_reason(set(row.human))):
         if versions[-1].get(name) != wanted[name]:
             yield Found(UNSAID, f"{key} {name}")
 

@@ -45,6 +45,12 @@ def _enrolled(clinic: Practice) -> None:
     )
 
 
+def _call_about(task_id: int) -> Contact:
+    """Reached, and the task is done by it."""
+    told = {"medium": "phone", "service": "outreach", "reached": True}
+    return Contact(at=NOW, minutes=12, task_id=task_id, task_done=True, **told)
+
+
 def test_a_task_that_was_done_before_it_was_sent_is_created_completed_once(
     database: Database, tmp_path: Path
 ) -> None:
@@ -52,16 +58,7 @@ def test_a_task_that_was_done_before_it_was_sent_is_created_completed_once(
         clinic.run(**UNSENT)
         assert clinic.writes() == 0
         wanted = clinic.row("Task", "a1c-outreach").id
-        call = Contact(
-            at=NOW,
-            minutes=12,
-            medium="phone",
-            service="outreach",
-            reached=True,
-            task_id=wanted,
-            task_done=True,
-        )
-        _visit(clinic, lambda at: contacts.log_contact(at, call))
+        _visit(clinic, lambda at: contacts.log_contact(at, _call_about(wanted)))
         clinic.run(NOW + HOLD / 2)
         assert clinic.rows(kind="Task", reference=None), "it can still be undone"
         clinic.run(LATER)
@@ -100,16 +97,7 @@ def test_an_end_that_was_undone_is_not_sent_as_one(database: Database, tmp_path:
     with practice(database, tmp_path, [*PATIENT, STAFF]) as clinic:
         clinic.run(**UNSENT)
         wanted = clinic.row("Task", "a1c-outreach").id
-        call = Contact(
-            at=NOW,
-            minutes=12,
-            medium="phone",
-            service="outreach",
-            reached=True,
-            task_id=wanted,
-            task_done=True,
-        )
-        (act,) = _visit(clinic, lambda at: contacts.log_contact(at, call))
+        (act,) = _visit(clinic, lambda at: contacts.log_contact(at, _call_about(wanted)))
         undo_(clinic, act)
         clinic.run(LATER)
         assert clinic.held("Task", "a1c-outreach")["status"] == "requested"

@@ -49,6 +49,16 @@ def test_the_first_night_proves_what_it_used_and_changes_nothing(database: Datab
         assert clinic.writes() == writes, "a look writes nothing"
 
 
+def test_what_was_created_is_looked_for_in_the_same_night_also_where_the_writing_was_stopped(
+    database: Database, tmp_path: Path
+) -> None:
+    with practice(database, tmp_path, THREE) as clinic:
+        clinic.set(max_writes=8)
+        told = clinic.run()
+        assert (told["status"], told["written"], told["pending"]) == ("partial", 8, 1)
+        assert passport_of(clinic).sees_fresh_writes("Goal") == State.PROVEN
+
+
 def test_an_update_proves_updates_and_then_whether_versions_are_guarded(
     database: Database, tmp_path: Path
 ) -> None:

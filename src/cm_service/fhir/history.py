@@ -14,7 +14,7 @@ from cm_service.fhir import rawjson
 from cm_service.fhir.answers import Answer
 from cm_service.fhir.instants import parse_instant
 
-_PLACE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/?#]+)?/?$", re.ASCII)
+_PLACE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,255})(?:/_history/[^/?#]+)?/?$", re.ASCII)
 
 
 class Happened(NamedTuple):
@@ -98,7 +98,7 @@ def _happened(entry: _Entry, type_: str) -> Happened | None:
     head, request = entry.resource or _Head(), entry.request or _Request()
     deleted = request.method == "DELETE"
     if deleted:
-        id_ = next((found for found in _ids(type_, request.url, entry.fullUrl)), None)
+        id_ = next(_ids(type_, request.url, entry.fullUrl), None)
     else:
         id_ = head.id if head.resourceType == type_ and isinstance(head.id, str) else None
     if id_ is None:

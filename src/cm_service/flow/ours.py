@@ -87,14 +87,14 @@ def _with_clinical(kind: str, human: Set[str]) -> Set[str]:
 def merged(current: Json, sent: Json, human: Set[str]) -> Json:
     """The EMR's own resource with our elements in it; what somebody else made theirs stays."""
     human = _with_clinical(sent["resourceType"], human)
-    theirs = human - WITHDRAWING if _withdraws(current, sent) else _with_reason(human)
+    theirs = human - WITHDRAWING if _withdraws(current, sent) else with_reason(human)
     ours = {name: sent[name] for name in owned(sent) if name not in theirs}
     if "text" in sent and ours.keys() >= owned(sent):
         ours["text"] = sent["text"]  # the narrative tells the whole resource: ours only if all of it is
     return {name: value for name, value in (current | ours).items() if value is not None}
 
 
-def _with_reason(human: Set[str]) -> Set[str]:
+def with_reason(human: Set[str]) -> Set[str]:
     """Who ended a thing has the word on why: done for a reason of ours is what nobody has said."""
     return human | {"statusReason"} if human & WITHDRAWING else human
 

@@ -27,9 +27,8 @@ async def body_of(request: Request) -> Json:
         if len(raw) > LONGEST_BODY:
             raise HTTPException(413, f"a call may have {LONGEST_BODY} bytes at most")
     try:
-        body = msgspec.json.decode(
-            raw
-        )  # a prefetch has hundreds of kilobytes, and json takes four times as long
+        # A prefetch has hundreds of kilobytes, and json takes four times as long.
+        body = msgspec.json.decode(raw)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the body is no JSON") from error
     if not isinstance(body, dict):

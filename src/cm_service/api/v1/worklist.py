@@ -33,9 +33,7 @@ def worklist_(
     due_before: schemas.Instant | None = None,
     appointment_from: schemas.Instant | None = None,
     appointment_before: schemas.Instant | None = None,
-    awake_on: Annotated[
-        schemas.Day | None, Query(description="leave out who is snoozed beyond this day")
-    ] = None,
+    awake_on: Awake = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> schemas.WorklistPage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -83,10 +83,11 @@ def project(connection: sa.Connection, emr: str, people: Iterable[Person]) -> No
     gone: tuple[list[str], list[str]] = ([], [])
     held = ledger.of_patients(connection, emr, ids)
     for each in people:
-        mine = [row for row in held.get(each.patient_id, []) if row.kind == "Task" and project_task(row)]
-        labels = joined(each.labels, *(row.labels for row in mine))
-        free = [row for row in mine if not row.labels]
-        for part, (who, tasks) in enumerate(((each, mine), (_for_others(each, labels), free))):
+        mine = list(_open_tasks(held.get(each.patient_id, [])))
+        labels = joined(each.labels, *(under for under, _ in mine))
+        free = [task for under, task in mine if not under]
+        everything = [task for _, task in mine]
+        for part, (who, tasks) in enumerate(((each, everything), (_for_others(each, labels), free))):
             row = who and _row(emr, who, tasks, opened.get(each.patient_id), asleep)
             if row and (row["tasks"] or row["status"] != "candidate"):
                 rows.append({**row, "part": part, "labels": labels})
@@ -118,9 +119,12 @@ def _known(row: Any) -> Person:
 
 
 def _row(
-    emr: str, who: Person, rows: list[Any], enrolment: Any | None, asleep: Mapping[str, dt.date]
+    emr: str,
+    who: Person,
+    tasks: list[dict[str, Any]],
+    enrolment: Any | None,
+    asleep: Mapping[str, dt.date],
 ) -> dict[str, Any]:
-    tasks = [task for row in rows if (task := project_task(row))]
     known = {name: value for name, value in who._asdict().items() if name != "others"}
     return {
         **known,
@@ -132,6 +136,13 @@ def _row(
         "care_manager": enrolment.care_manager if enrolment is not None else "",
         "snoozed_until": asleep.get(who.patient_id),
     }
+
+
+def _open_tasks(rows: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(labels, task)."""
+    for row in rows:
+        if row.kind == "Task" and (task := project_task(row)):
+            yield row.labels, task
 
 
 def project_task(row: Any) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ from cm_service.flow.landing import TypeReport
 from cm_service.flow.pull.source import Source
 from cm_service.flow.pull.walk import row_of
 
-SHOWS, LACKS, IGNORES = "shows changes", "lacks changes", "ignores _since"
+SHOWS = "shows changes"
+_WORTH: dict[type[EmrError], str] = {FilterDropped: "ignores _since", IncompleteAnswer: "lacks changes"}
 
 
 class Changes(NamedTuple):
@@ -36,21 +37,13 @@ async def look(
         return []
     try:
         happened = await _read(client, report.type, changes, count=source.count)
-    except EmrRefused as refusal:
-        report.history_status = refusal.status
-        report.note(f"deletions are seen by the next reading of everything, because {refusal}")
-    except FilterDropped as error:
-        report.history = IGNORES
-        report.note(f"deletions are seen by the next reading of everything, because {error}")
-    except IncompleteAnswer as error:
-        report.history = LACKS
-        report.note(f"deletions are seen by the next reading of everything, because {error}")
     except EmrError as error:
         report.note(f"deletions are seen by the next reading of everything, because {error}")
-    else:
-        report.history, report.history_status = SHOWS, 200
-        return [f"{report.type}/{id_}" for id_ in deleted(happened)]
-    return []
+        report.history = _WORTH.get(type(error), "")
+        report.history_status = error.status if isinstance(error, EmrRefused) else None
+        return []
+    report.history, report.history_status = SHOWS, 200
+    return [f"{report.type}/{id_}" for id_ in deleted(happened)]
 
 
 async def _read(client: FhirClient, type_: str, changes: Changes, *, count: str) -> list[Happened]:

@@ -15,7 +15,7 @@ def _everything(kind: str) -> Declared:
         parameters=PARAMETERS[kind],
         update_create=True,
         conditional_create=True,
-        rules=(subscribes,) if kind == "Subscription" else (),
+        rules=(subscribes,),
     )
 
 

@@ -38,7 +38,7 @@ def _everything(kind: str) -> Declared:
         parameters=MappingProxyType({**known, "_lastUpdated": updated}),
         update_create=True,
         conditional_create=True,
-        rules=(subscribes,) if kind == "Subscription" else (),
+        rules=(subscribes,),
         update_rules=(no_new_numbers,),
         untold=frozenset({"_lastUpdated"}),
     )
