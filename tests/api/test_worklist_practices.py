@@ -195,9 +195,13 @@ def test_a_sign_in_that_has_ended_takes_its_rows_along_and_no_others(both: Both)
     both.world.now += dt.timedelta(minutes=6)
     page = both.get(token)
     assert page.status_code == 200 and names(page.text) == ["There"]
-    assert "at clinic" not in page.text
+    for _ in range(2):
+        told = both.get(token).text
+        assert "The sign-in at clinic has ended" in told
+        assert "at clinic" not in told.partition('class="signed"')[2].partition("</p>")[0]
     again = both.get(both.joined(token, "clinic")).text
     assert sorted(names(again)) == ["Here", "There"], "and come back with the next sign-in"
+    assert "has ended" not in again
 
 
 def test_a_patient_who_signs_in_adds_no_practice_and_a_launch_with_a_patient_is_no_worklist(
@@ -206,7 +210,8 @@ def test_a_patient_who_signs_in_adds_no_practice_and_a_launch_with_a_patient_is_
     both.rows("clinic", name="Here")
     both.rows("other", name="There")
     both.is_user("other", "Patient/p1")
-    assert names(both.get(both.joined(both.sign_in())).text) == ["Here"]
+    page = both.get(both.joined(both.sign_in())).text
+    assert names(page) == ["Here"] and "Your role at other sees no worklist" in page
     both.is_user("other", B, patient="p1")
     refused(both.back("other", away_in(both.join(both.sign_in()))))
 

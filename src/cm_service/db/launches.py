@@ -58,6 +58,11 @@ def held(connection: sa.Connection, by: str, *, now: dt.datetime) -> list[Any]:
     return list(connection.execute(sa.select(PageSession.__table__).where(*mine).order_by(PageSession.emr)))
 
 
+def joined(connection: sa.Connection, by: str) -> frozenset[str]:
+    """The EMRs of all sign-ins that this session ever held, also of those that have ended."""
+    return frozenset(connection.scalars(sa.select(PageSession.emr).where(PageSession.held_by == by)))
+
+
 def hold(connection: sa.Connection, first: str, *, by: str) -> None:
     """What was the page `first`, with all that it held, is behind the page `by` from now on."""
     mine = sa.or_(PageSession.digest == first, PageSession.held_by == first)

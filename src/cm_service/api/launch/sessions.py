@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -31,7 +31,7 @@ ENDED = "this session has ended: open the page again from the chart"
 @dataclass(frozen=True, slots=True)
 class Session:
     """Names and tokens in clear, for this request only. `others` are the same person's sign-ins at other
-    practices, joined to this worklist."""
+    practices, joined to this worklist; `gone` are the EMRs of those that have ended since."""
 
     digest: str
     emr: Any
@@ -46,6 +46,7 @@ class Session:
     access_token: str
     context: dict[str, Any]
     others: tuple[Session, ...] = ()
+    gone: frozenset[str] = frozenset()
 
     @property
     def everywhere(self) -> tuple[Session, ...]:
@@ -63,10 +64,12 @@ async def session_of(request: Request) -> Session:
     if row is None or emr is None:
         raise _ended()
     access = await _access_token(door, emr, row)
-    return _opened(door, emr, row, access, others=await _others(door, row.digest))
+    found = _opened(door, emr, row, access)
+    others, joined = await _others(door, row.digest)
+    return replace(found, others=others, gone=joined - {each.emr.slug for each in (found, *others)})
 
 
-def _opened(door: Doorway, emr: Any, row: Any, access: str, *, others: tuple[Session, ...] = ()) -> Session:
+def _opened(door: Doorway, emr: Any, row: Any, access: str) -> Session:
     return Session(
         digest=row.digest,
         emr=emr,
@@ -80,29 +83,30 @@ def _opened(door: Doorway, emr: Any, row: Any, access: str, *, others: tuple[Ses
         scope=row.scope,
         access_token=access,
         context=row.context,
-        others=others,
     )
 
 
-async def _others(door: Doorway, digest: str) -> tuple[Session, ...]:
-    """One that has ended leaves the page; the others stay."""
+async def _others(door: Doorway, digest: str) -> tuple[tuple[Session, ...], frozenset[str]]:
+    """Those that go on, and the EMRs of all: one that has ended leaves the page, and the page says so."""
     found = []
-    for row, emr in await run_in_threadpool(_held, door, digest):
+    rows, joined = await run_in_threadpool(_held, door, digest)
+    for row, emr in rows:
         try:
             found.append(_opened(door, emr, row, await _access_token(door, emr, row)))
         except HTTPException:
             continue
-    return tuple(found)
+    return tuple(found), joined
 
 
-def _held(door: Doorway, digest: str) -> list[tuple[Any, Any]]:
+def _held(door: Doorway, digest: str) -> tuple[list[tuple[Any, Any]], frozenset[str]]:
     with door.database.read() as connection:
-        rows = launches.held(connection, digest, now=door.clock())
+        joined = launches.joined(connection, digest)
+        rows = launches.held(connection, digest, now=door.clock()) if joined else []
     if not rows:
-        return []
+        return [], joined
     with door.store.read() as connection:
         emrs = {emr.slug: emr for emr in connections.list_emrs(connection)}
-    return [(row, emrs[row.emr]) for row in rows if row.emr in emrs]
+    return [(row, emrs[row.emr]) for row in rows if row.emr in emrs], joined
 
 
 async def confirmed_session(request: Request) -> Session:

@@ -74,6 +74,7 @@ def list_of(request: Request, wish: Wish, *, notice: str = "") -> Response:
         also=[who.emr for who in here[1:]],
         session=visit.session(request),
         here=here,
+        barred=[who.emr.slug for who in visit.session(request).everywhere if who not in here],
         users={who.emr.slug: who.user for who in here},
         lists=lists,
         wish=wish,
@@ -85,7 +86,7 @@ def list_of(request: Request, wish: Wish, *, notice: str = "") -> Response:
 
 def _signed_in(request: Request) -> tuple[Session, ...]:
     """Somebody of the practices, outside a chart: a page in a chart knows its own patient only. Where a
-    sign-in is nobody's who may see a list, that practice is left out."""
+    sign-in is nobody's who may see a list, that practice is left out, and the page says so."""
     who = visit.session(request)
     if who.patient_id is not None:
         raise Lost(visit.NOTHING)
