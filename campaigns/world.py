@@ -220,9 +220,12 @@ class World:
             except EmrError:
                 continue
             complete.add(kind)
-        on = Connected(self.slug, BASE, COOLOFF_DAYS, self.now)
-        _, seen = reconcile(self.mortal, on, read)
-        await note_deleted(self.mortal, client, on, complete=frozenset(complete), seen=seen)
+        _, seen = reconcile(self.mortal, self._on, read)
+        await note_deleted(self.mortal, client, self._on, complete=frozenset(complete), seen=seen)
+
+    @property
+    def _on(self) -> Connected:
+        return Connected(self.slug, BASE, COOLOFF_DAYS, self.now)
 
     async def _learn(self, exam: passport.Examination, delivery: Delivery) -> None:
         try:
@@ -230,4 +233,5 @@ class World:
             if not delivery.stopped_by:
                 await exam.if_due(may_write=True)
         except EmrError:
-            return
+            pass
+        reconcile(self.mortal, self._on, exam.shown)

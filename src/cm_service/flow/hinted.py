@@ -25,13 +25,12 @@ from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.values import References
 from cm_service.flow import evaluate, high_water, landing, passport, pull, record
-from cm_service.flow.connection import parameters_of
-from cm_service.flow.nightly import NightOptions, Tools, deliver, lease_of, plans_of
+from cm_service.flow.nightly import NightOptions, Tools, connected, deliver, lease_of, plans_of
 from cm_service.flow.normalise import OWNED
 from cm_service.flow.ours import KINDS as OUR_KINDS
 from cm_service.flow.pull.connected import source_of
 from cm_service.flow.pull.source import Reach
-from cm_service.flow.reconcile import Connected, reconcile
+from cm_service.flow.reconcile import reconcile
 from cm_service.flow.records import Store
 from cm_service.flow.sources import Source, from_pull
 from cm_service.flow.wanted import WHOLE
@@ -233,9 +232,8 @@ def _keep(
     whole = {kind for kind, said in last.types.items() if said["status"] == "complete"}
     if whole - source.read:
         raise IncompleteAnswer("less can be read of one patient than of all")
-    base = tools.settings.identifier_base
-    cooloff = parameters_of(emr.settings).gx_decline_cooloff_days
-    reconcile(tools.database, Connected(emr.slug, base, cooloff, options.as_of), source.ours(base))
+    on = connected(tools, emr, options)
+    reconcile(tools.database, on, source.ours(on.base))
     plans = plans_of(tools, emr, options, source, lambda _text: None)
     store = Store(
         tools.database,

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from cm_service.flow.connection import parameters_of
 from cm_service.flow.deliver import Delivery
 from cm_service.flow.intents import Change, Known
 from cm_service.flow.judge import Night
+from cm_service.flow.ours import Json
 from cm_service.flow.passport import Examination
 from cm_service.flow.plan import plan
 from cm_service.flow.plans.context import PlanContext
@@ -30,7 +32,16 @@ from cm_service.flow.tools import DEFAULT_MAX_NEW, NightOptions, Tell, Tools
 from cm_service.rules.decision import Decision
 from cm_service.rules.view import PatientView
 
-__all__ = ["DEFAULT_MAX_NEW", "NightOptions", "Tools", "deliver", "lease_of", "night", "plans_of"]
+__all__ = [
+    "DEFAULT_MAX_NEW",
+    "NightOptions",
+    "Tools",
+    "connected",
+    "deliver",
+    "lease_of",
+    "night",
+    "plans_of",
+]
 
 
 def night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> dict[str, Any]:
@@ -73,6 +84,7 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
             judged = stored.counts + evaluate.evaluate_due(db, plans)
             delivery = await deliver(tools, emr, client, options, exam, tell)
             seen = await _learn(exam, source, delivery)
+            reconciled += _compared(tools, emr, options, exam.shown)[0]
             told = await _subscribe(tools, emr, client, exam, source, options)
         seconds = time.monotonic() - began
         dry = not may_write(emr, options)
@@ -90,13 +102,23 @@ async def _reconcile(
     tools: Tools, emr: Any, client: FhirClient, options: NightOptions, source: Source
 ) -> Counter[str]:
     """What happened to our resources in the EMR since we last looked."""
-    base = tools.settings.identifier_base
-    cooloff_days = parameters_of(emr.settings).gx_decline_cooloff_days
-    on = Connected(emr.slug, base, cooloff_days, options.as_of)
-    counts, seen = reconcile(tools.database, on, source.ours(base))
+    counts, seen = _compared(tools, emr, options, source.ours(tools.settings.identifier_base))
     if source.pulled:
+        on = connected(tools, emr, options)
         counts += await note_deleted(tools.database, client, on, complete=source.read, seen=seen)
     return counts
+
+
+def _compared(
+    tools: Tools, emr: Any, options: NightOptions, resources: Iterable[Json]
+) -> tuple[Counter[str], set[str]]:
+    return reconcile(tools.database, connected(tools, emr, options), resources)
+
+
+def connected(tools: Tools, emr: Any, options: NightOptions) -> Connected:
+    """Whose resources are compared with the ledger, by which identifiers."""
+    cooloff_days = parameters_of(emr.settings).gx_decline_cooloff_days
+    return Connected(emr.slug, tools.settings.identifier_base, cooloff_days, options.as_of)
 
 
 def _keep(db: Database, plans: Night, source: Source) -> Stored:

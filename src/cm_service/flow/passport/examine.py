@@ -31,7 +31,9 @@ _WANTS_MORE = frozenset({400, 412, 422})  # the answers to a search without a pa
 
 
 class Examination:
-    """One look at one EMR (a row of `emr`) at `now`, which stamps every fact."""
+    """One look at one EMR (a row of `emr`) at `now`, which stamps every fact. `shown` are the plans, goals
+    and tasks, ours and others', that searches brought on the way: a create whose answer was lost may be
+    among them, and may be deleted before anybody looks again."""
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Examination:
     ) -> None:
         self.db, self.client, self.emr, self.profile = db, client, emr, profile
         self.now, self.slug, self._base = now, str(emr.slug), identifier_base
+        self.shown: list[ours.Json] = []
 
     def mark(self) -> int:
         """Where the list of changes ends now."""
@@ -134,6 +137,7 @@ class Examination:
 
     async def _searches(self) -> None:
         reader = Reader(self.client, self._base, count=self.profile.paging.count)
+        self.shown = reader.shown
         with self.db.read() as connection:
             passport = load(connection, self.slug, self.profile)
         for type_ in (*paper.READ_ONLY, *paper.WRITTEN):

@@ -17,7 +17,7 @@ from cm_service.errors import EmrRefused, EmrUnreachable, FilterDropped, NotFhir
 from cm_service.fhir import rawjson
 from cm_service.fhir.client import FhirClient
 from cm_service.fhir.searchset import Page
-from cm_service.flow.ours import Json
+from cm_service.flow.ours import KINDS, Json
 from cm_service.flow.passport.standing import LAST_UPDATED, VERSION
 
 ROWS, MANY = 20, 1000
@@ -46,10 +46,12 @@ class Asked(NamedTuple):
 
 class Reader:
     """Asks one EMR about its searches. `identifier_base`: the value asked for is one of ours, so that
-    no patient's identifier travels; `count` names a page's size there."""
+    no patient's identifier travels; `count` names a page's size there. `shown` are the plans, goals
+    and tasks that came with it."""
 
     def __init__(self, client: FhirClient, identifier_base: str, *, count: str) -> None:
         self._client, self._count = client, count
+        self.shown: list[Json] = []
         self._absent = f"{identifier_base}/id/probe|{_ABSENT}"
         self._paged = self._dated = False
 
@@ -132,11 +134,14 @@ class Reader:
         within = [pair for pair in asked.within if pair[0] not in dict(params)]
         try:
             async with aclosing(self._client.search(asked.type, [*within, *params])) as pages:
-                return await anext(pages)
+                page = await anext(pages)
         except EmrUnreachable as error:
             if error.status in (None, 429):
                 raise
             raise NotFhir(str(error)) from error  # a server that stumbles over this one question
+        if asked.type in KINDS:
+            self.shown += _resources(page)
+        return page
 
 
 def _style(link: str, count: str) -> str:
