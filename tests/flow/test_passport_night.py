@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from cm_service.db.engine import Database
+from cm_service.fhir import rawjson
 from cm_service.fhir.vendor import NO_PROFILE
-from cm_service.flow import passport
+from cm_service.flow import ours, passport
 from cm_service.flow.passport import Passport, State
 from cm_service.sandbox import server
 from cm_service.sandbox.personality import GENEROUS
 from cm_service.sandbox.store import Store
-from tests.flow.bad_network import DROPPED_BEFORE, FINE, answers, html
+from tests.flow.bad_network import DROPPED_BEFORE, FINE, answers, html, meanwhile
 from tests.flow.night_world import AS_OF, Practice, far_practice, out_of_range, patient, practice
 
 DAY = dt.timedelta(days=1)
@@ -57,6 +58,26 @@ def test_what_was_created_is_looked_for_in_the_same_night_also_where_the_writing
         told = clinic.run()
         assert (told["status"], told["written"], told["pending"]) == ("partial", 8, 1)
         assert passport_of(clinic).sees_fresh_writes("Goal") == State.PROVEN
+
+
+def test_a_create_that_arrived_late_and_that_only_the_look_at_the_emr_shows_is_never_made_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
+
+        def arrives() -> None:
+            row = clinic.row("Task")
+            wanted = ours.materialise(rawjson.loads(row.wanted.encode()), lambda _: None)
+            clinic.emr.load([wanted | {"id": "late"}])
+
+        network.fail("POST Task", DROPPED_BEFORE)
+        network.fail("GET metadata", FINE, FINE, meanwhile(arrives))  # read, deliver, look
+        clinic.run()
+        assert (clinic.row("Task").state, clinic.row("Task").reference) == ("written", "Task/late")
+        clinic.emr.clinician_delete("Task", "late")
+        for days in (1, 2, 3):
+            clinic.run(AS_OF + days * DAY)
+        assert (network.sent("POST Task"), clinic.row("Task").deleted) == (1, True)
 
 
 def test_an_update_proves_updates_and_then_whether_versions_are_guarded(
