@@ -193,7 +193,14 @@ class World:
             )
             async with http:
                 client = FhirClient(http)
-                exam = passport.examination(shared.settings, db, client, emr, now=self.now)
+                exam = passport.examination(
+                    shared.settings,
+                    db,
+                    client,
+                    emr,
+                    now=self.now,
+                    saw=lambda shown: reconcile(db, self._on, shown),
+                )
                 await self._reconcile(client)
                 quiet = dt.timedelta(seconds=shared.settings.unknown_quiet_seconds)
                 pace = Pace(lambda: self.now, quiet, self.sleep)
@@ -233,5 +240,4 @@ class World:
             if not delivery.stopped_by:
                 await exam.if_due(may_write=True)
         except EmrError:
-            pass
-        reconcile(self.mortal, self._on, exam.shown)
+            return

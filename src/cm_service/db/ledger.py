@@ -52,7 +52,8 @@ _OUTLINE = (
     Placement.degraded,
     Placement.refused_status,
 )
-_WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, Placement.sent, Placement.base, Placement.current)
+_CONTENT = (Placement.sent, Placement.astray, Placement.base, Placement.current)
+_WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, *_CONTENT)
 
 
 @cache  # building a statement takes longer than running it
@@ -255,15 +256,17 @@ def claim(
     sent: str,
     now: dt.datetime,
     at: dt.datetime | None = None,
+    astray: Iterable[str] = (),
 ) -> bool:
     """pending -> sending, by one worker only; committed, with what is sent, before the request leaves.
-    `at` is the instant of the real clock, `now` that of the night."""
+    `at` is the instant of the real clock, `now` that of the night; `astray` as the table has it."""
     statement = (
         sa.update(Placement)
         .where(Placement.id == placement_id, Placement.state == "pending")
         .values(
             state="sending",
             sent=sent,
+            astray=list(astray),
             sent_at=at or now,
             missed_at=None,
             attempts=Placement.attempts + 1,

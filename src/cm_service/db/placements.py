@@ -15,7 +15,10 @@ from cm_service.db import ledger
 from cm_service.db.tables import Intent, Placement
 
 _BLANK = {"human": [], "deleted": False, "attempts": 0, "closing": False}
-_KEPT = ("rung", "reference", "version", "sent", "base", "current", "human", "deleted", "degraded", "sent_at")
+_KEPT = (
+    *("rung", "reference", "version", "sent", "astray", "base", "current"),
+    *("human", "deleted", "degraded", "sent_at"),
+)
 
 
 class Refusal(NamedTuple):

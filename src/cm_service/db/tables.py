@@ -252,7 +252,8 @@ class Placement(Base):
     `base` the EMR's own JSON when we last knew whose every element was (None: not read back yet, or
     adopted and not yet planned), `current` the same as last read, `human` the top-level elements that
     somebody else made theirs, `deleted` that somebody deleted it there. `sent_at` is when the last request
-    left that may have arrived (None: none ever did), `missed_at` when a search first did not show what an
+    left that may have arrived (None: none ever did), `astray` what was sent before the last time and was
+    never seen to arrive, `missed_at` when a search first did not show what an
     answer that was lost may have brought; both by the real clock, whatever night is being calculated.
     `attempts` counts what was sent since the last success."""
 
@@ -264,6 +265,7 @@ class Placement(Base):
     reference: Mapped[str | None]
     version: Mapped[str | None]
     sent: Mapped[str | None] = mapped_column(sa.Text)
+    astray: Mapped[list[str]] = mapped_column(server_default="[]")
     base: Mapped[str | None] = mapped_column(sa.Text)
     current: Mapped[str | None] = mapped_column(sa.Text)
     human: Mapped[list[str]]

@@ -70,7 +70,15 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
         with db.write() as connection:
             ledger.sending_becomes_unknown(connection, slug, now=options.as_of)
         async with tools.client(emr) as client:
-            exam = passport.examination(tools.settings, db, client, emr, now=options.as_of)
+            beside = Counter[str]()
+            exam = passport.examination(
+                tools.settings,
+                db,
+                client,
+                emr,
+                now=options.as_of,
+                saw=lambda shown: beside.update(_compared(tools, emr, options, shown)[0]),
+            )
             mark = exam.mark()
             source = await intake.read(tools, emr, client, options, run.id, tell)
             reconciled = await _reconcile(tools, emr, client, options, source)
@@ -84,7 +92,7 @@ async def _night(tools: Tools, slug: str, options: NightOptions, tell: Tell) -> 
             judged = stored.counts + evaluate.evaluate_due(db, plans)
             delivery = await deliver(tools, emr, client, options, exam, tell)
             seen = await _learn(exam, source, delivery)
-            reconciled += _compared(tools, emr, options, exam.shown)[0]
+            reconciled += beside
             told = await _subscribe(tools, emr, client, exam, source, options)
         seconds = time.monotonic() - began
         dry = not may_write(emr, options)

@@ -9,6 +9,8 @@ from cm_service.fhir import rawjson
 from cm_service.flow import ours
 from cm_service.flow.ours import Json
 
+_MOST_ASTRAY = 3  # whatever wandered for longer has arrived by now, or never will
+
 
 class Seen(NamedTuple):
     """`human` are the elements that are a person's; `settled`: nothing of ours is left to be written;
@@ -27,11 +29,20 @@ def look(row: Any, current: Json, wanted: Json, *, earlier: str | None = None) -
     if ours.is_partial(current):
         return Seen(list(row.human), settled=False, arrived=False)
     sent = parsed(row.sent) or {}
-    told = [each for each in (parsed(row.base), sent, parsed(earlier)) if each]
+    told = [each for each in (parsed(row.base), sent, parsed(earlier), *map(parsed, row.astray)) if each]
     human = {*row.human, *ours.changed_by_others(wanted, current, *told)}
     body = ours.merged(current, ours.to_send(wanted, sent), human)
     there = all(current.get(name) == sent[name] for name in ours.owned(sent) - human)
     return Seen(sorted(human), body == current, bool(sent) and there)
+
+
+def astray(row: Any) -> list[str]:
+    """What would be in doubt if this row were sent anew: a request whose answer was lost may arrive after
+    the next one was begun, and what it brings is no person's."""
+    sent, current = parsed(row.sent), parsed(row.current) or {}
+    if sent is None or all(current.get(name) == sent[name] for name in ours.owned(sent) - set(row.human)):
+        return []
+    return [*(each for each in row.astray if each != row.sent), row.sent][-_MOST_ASTRAY:]
 
 
 def columns(row: Any, current: Json, seen: Seen) -> dict[str, Any]:

@@ -113,7 +113,8 @@ class Writing:
                 human = sorted(filled.union(row.human))
                 ledger.move(connection, row.placement_id, now=book.now, human=human)
             text, at = rawjson.dumps(sent).decode(), book.pace.clock()
-            if not ledger.claim(connection, row.placement_id, sent=text, now=book.now, at=at):
+            astray = whose.astray(row)
+            if not ledger.claim(connection, row.placement_id, sent=text, now=book.now, at=at, astray=astray):
                 return None
         return row, resource, sent
 
@@ -164,7 +165,7 @@ class Writing:
 
     def _never_left(self, row: Any) -> None:
         """Nothing was taken by the EMR: the row is again what it was before it was claimed."""
-        before = {name: getattr(row, name) for name in ("sent", "sent_at", "missed_at", "attempts")}
+        before = {name: getattr(row, name) for name in ("sent", "astray", "sent_at", "missed_at", "attempts")}
         self.book.move(row, state="pending", **before)
 
     async def _failed(self, row: Any, error: CmError) -> float | None:

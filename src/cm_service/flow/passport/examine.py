@@ -20,7 +20,7 @@ from cm_service.fhir.vendor import Precondition, Profile
 from cm_service.flow import ours, whose
 from cm_service.flow.passport import own, paper, proofs
 from cm_service.flow.passport.own import FreshWrites
-from cm_service.flow.passport.reading import Asked, Fact, Params, Reader
+from cm_service.flow.passport.reading import Asked, Fact, Params, Reader, Saw
 from cm_service.flow.passport.standing import ETAG, READ_AFTER_WRITE, State, load
 from cm_service.settings import Settings
 
@@ -31,9 +31,9 @@ _WANTS_MORE = frozenset({400, 412, 422})  # the answers to a search without a pa
 
 
 class Examination:
-    """One look at one EMR (a row of `emr`) at `now`, which stamps every fact. `shown` are the plans, goals
-    and tasks, ours and others', that searches brought on the way: a create whose answer was lost may be
-    among them, and may be deleted before anybody looks again."""
+    """One look at one EMR (a row of `emr`) at `now`, which stamps every fact. `saw` is told at once of the
+    plans, goals and tasks, ours and others', that searches bring on the way: a create whose answer was lost
+    may be among them, and may be deleted before anybody looks again."""
 
     def __init__(
         self,
@@ -44,10 +44,11 @@ class Examination:
         profile: Profile,
         identifier_base: str,
         now: dt.datetime,
+        saw: Saw,
     ) -> None:
         self.db, self.client, self.emr, self.profile = db, client, emr, profile
         self.now, self.slug, self._base = now, str(emr.slug), identifier_base
-        self.shown: list[ours.Json] = []
+        self._saw = saw
 
     def mark(self) -> int:
         """Where the list of changes ends now."""
@@ -136,8 +137,7 @@ class Examination:
     # --- searches
 
     async def _searches(self) -> None:
-        reader = Reader(self.client, self._base, count=self.profile.paging.count)
-        self.shown = reader.shown
+        reader = Reader(self.client, self._base, count=self.profile.paging.count, saw=self._saw)
         with self.db.read() as connection:
             passport = load(connection, self.slug, self.profile)
         for type_ in (*paper.READ_ONLY, *paper.WRITTEN):
@@ -254,8 +254,14 @@ def profile_of(settings: Settings, emr: Any) -> Profile:
 
 
 def examination(
-    settings: Settings, db: Database, client: FhirClient, emr: Any, *, now: dt.datetime
+    settings: Settings,
+    db: Database,
+    client: FhirClient,
+    emr: Any,
+    *,
+    now: dt.datetime,
+    saw: Saw = lambda _shown: None,
 ) -> Examination:
     """A look at what the EMR of this row can do."""
-    profile = profile_of(settings, emr)
-    return Examination(db, client, emr, profile=profile, identifier_base=settings.identifier_base, now=now)
+    profile, base = profile_of(settings, emr), settings.identifier_base
+    return Examination(db, client, emr, profile=profile, identifier_base=base, now=now, saw=saw)

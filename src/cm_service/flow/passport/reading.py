@@ -8,7 +8,7 @@ must bring the rows back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -27,6 +27,7 @@ _ABSENT = "no-such-value"
 _ODD = (EmrRefused, FilterDropped, NotFhir, PagingBroken)
 
 Params = list[tuple[str, str]]
+Saw = Callable[[list[Json]], object]
 
 
 class Fact(NamedTuple):
@@ -46,12 +47,11 @@ class Asked(NamedTuple):
 
 class Reader:
     """Asks one EMR about its searches. `identifier_base`: the value asked for is one of ours, so that
-    no patient's identifier travels; `count` names a page's size there. `shown` are the plans, goals
-    and tasks that came with it."""
+    no patient's identifier travels; `count` names a page's size there. `saw` is told at once of
+    the plans, goals and tasks that came with an answer."""
 
-    def __init__(self, client: FhirClient, identifier_base: str, *, count: str) -> None:
-        self._client, self._count = client, count
-        self.shown: list[Json] = []
+    def __init__(self, client: FhirClient, identifier_base: str, *, count: str, saw: Saw) -> None:
+        self._client, self._count, self._saw = client, count, saw
         self._absent = f"{identifier_base}/id/probe|{_ABSENT}"
         self._paged = self._dated = False
 
@@ -140,7 +140,7 @@ class Reader:
                 raise
             raise NotFhir(str(error)) from error  # a server that stumbles over this one question
         if asked.type in KINDS:
-            self.shown += _resources(page)
+            self._saw(_resources(page))
         return page
 
 
