@@ -21,8 +21,8 @@ from cryptography.fernet import Fernet
 from campaigns.harm import Crash, Life, MortalDatabase, steady
 from campaigns.roads import Roads
 from campaigns.wants import START, add_emr
-from campaigns.ward import Ward
-from cm_service.db import passport, sync
+from campaigns.ward import CHANGING, Ward
+from cm_service.db import cursors, passport, sync
 from cm_service.db.engine import Database
 from cm_service.db.sealed import Sealer
 from cm_service.errors import EmrError
@@ -133,8 +133,7 @@ class World:
     def night(self, *, full: bool = False) -> None:
         """One run, which may be killed or come to nothing."""
         self.roads.evening()
-        if self._begun is None or self._begun < self.ward.now - YOUNG:
-            self._begun = self.ward.now
+        self._begun = max(self._begun or self.ward.now, self.ward.now - YOUNG)
         options = NightOptions(as_of=self.ward.now, full=full, max_new=0)
         try:
             told = night(self.tools, SLUG, options, lambda _text: None)
@@ -145,10 +144,10 @@ class World:
             self.figures[f"failed runs: {type(error).__name__}"] += 1
             return
         self.figures[f"{told['status']} runs"] += 1
-        self._judge(told, self._begun)
+        self._judge(told)
         self._begun = None
 
-    def _judge(self, told: Json, begun: dt.datetime) -> None:
+    def _judge(self, told: Json) -> None:
         """Is what it says of itself true?"""
         for said in told["types"].values():
             self.figures["types read for changes" if said.get("changes_only") else "types read whole"] += 1
@@ -159,7 +158,7 @@ class World:
             else:
                 self.found.append(f"nobody noticed that {kind} was not filtered ({how})")
         if told["status"] == "complete":
-            holes = self._missing(begun)
+            holes = self._missing()
             self.figures["false_complete"] += bool(holes)
             self.found += [f"called itself complete without {place}" for place in holes]
 
@@ -174,14 +173,24 @@ class World:
         known = {key: fact for each in facts for key, fact in each.items()} | places
         return {key: int(fact.version or 0) for key, fact in known.items()}
 
-    def _missing(self, at: dt.datetime) -> list[str]:
-        held = self._held()
-        behind = (each for each in self.ward.visible(at) if held.get(each.key, 0) < each.number)
-        return [f"version {each.number} of {each.key} (held: {held.get(each.key)})" for each in behind]
+    def _missing(self) -> list[str]:
+        """What is not held though searches showed it when each type was read by the run's own word, which
+        is that of the run that was gone on with, and never older than such a one may be."""
+        held, found = self._held(), list[str]()
+        with self.db.read() as connection:
+            told = cursors.as_of(connection, SLUG)
+        for kind, since in self._since(told).items():
+            behind = (each for each in self.ward.visible(since, kind) if held.get(each.key, 0) < each.number)
+            found += (f"version {each.number} of {each.key} (held: {held.get(each.key)})" for each in behind)
+        return found
+
+    def _since(self, told: Json) -> dict[str, dt.datetime]:
+        begun = self._begun or self.ward.now
+        return {kind: max(begun, told[kind]["oldest"]) if kind in told else begun for kind in CHANGING}
 
     def _count_lost(self) -> None:
         held = self._held()
-        for each in self.ward.visible(self.ward.now):
+        for each in (each for kind in CHANGING for each in self.ward.visible(self.ward.now, kind)):
             if (behind := each.number - held.get(each.key, 0)) > 0:
                 self.figures["lost"] += behind
                 self.found.append(f"{behind} changes of {each.key} were lost")

@@ -113,15 +113,14 @@ class Ward:
     def _file(self, resource: Json) -> None:
         self.store.put(resource, type_=resource["resourceType"], id_=resource["id"], by="clinician")
 
-    def visible(self, at: dt.datetime) -> Iterator[Version]:
-        """Of everything that is there, the newest version that searches found at a moment."""
-        for kind in CHANGING:
-            for version in self.store.live(kind):
-                for each in reversed(self.store.history(kind, version.id)):
-                    since = self.store.index.shows_from(each)
-                    if since is None or since <= at:
-                        yield each
-                        break
+    def visible(self, at: dt.datetime, kind: str) -> Iterator[Version]:
+        """Of everything of a type that is there, the newest version that searches found at a moment."""
+        for version in self.store.live(kind):
+            for each in reversed(self.store.history(kind, version.id)):
+                since = self.store.index.shows_from(each)
+                if since is None or since <= at:
+                    yield each
+                    break
 
 
 def personality(rng: random.Random) -> Personality:

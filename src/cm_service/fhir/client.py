@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from cm_service.errors import EmrRefused, FilterDropped, NotFhir, PagingBroken
 from cm_service.fhir import rawjson
 from cm_service.fhir.answers import Answer
@@ -130,7 +132,7 @@ class FhirClient:
             try:
                 ask = self._resumed(type_, first, resume) if going_on else first
                 async for page in trail.walk(ask, parse_page):
-                    yield page
+                    yield msgspec.structs.replace(page, anew=restart > 0 and trail.pages == 1)
                 return
             except EmrRefused as refusal:
                 if (trail.pages == 0 and not going_on) or refusal.status not in _EXPIRED:

@@ -24,7 +24,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """`resources`: what matched, one line of JSON each; `ids` and `updated` the id ("" for none) and the
     meta.lastUpdated of each. `hollow` counts entries without a resource, `included` those that only came
     along, `failed` outcomes of severity error. `date` is when the server says that it answered: the earlier
-    one of its header and its Bundle."""
+    one of its header and its Bundle. `anew`: a link had expired, and this is the first page again."""
 
     resources: tuple[bytes, ...]
     ids: tuple[str, ...]
@@ -38,6 +38,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     included: int
     failed: int
     warned: int
+    anew: bool = False
 
 
 class _Link(msgspec.Struct):

@@ -30,6 +30,7 @@ class _Step(msgspec.Struct):
     key: _Key
     end: int
     turn: int
+    passes: int
     pages: int
     hollow: int
     failed: int
@@ -102,13 +103,15 @@ class Journal:
 
     def _take(self, step: _Step) -> None:
         walk = self._walks.setdefault(step.key, Walk())
-        rows = walk.rows if walk.turn == step.turn else set()
-        rows.update(step.rows[place : place + _DIGEST] for place in range(0, len(step.rows), _DIGEST))
+        if walk.passes != step.passes:
+            same = walk.before if walk.turn == step.turn else set[bytes]()
+            walk.before, walk.rows = same | walk.rows, set()
+        walk.rows.update(step.rows[place : place + _DIGEST] for place in range(0, len(step.rows), _DIGEST))
         for name in _SHARED:
             setattr(walk, name, getattr(step, name))
         self.ends[step.key[0]] = step.end
         try:
-            walk.rows, walk.next = rows, None if step.next is None else self._sealer.open(step.next)
+            walk.next = None if step.next is None else self._sealer.open(step.next)
         except Misconfigured:  # a link that no key of ours opens any more is as good as expired
             self._walks[step.key] = Walk()
 

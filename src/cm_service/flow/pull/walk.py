@@ -22,13 +22,16 @@ Land = Callable[[Page], list[int]]
 
 
 class Walk(msgspec.Struct):
-    """How far a search has come. `turn` counts readings from 0; `pages`, `rows`, `hollow` and `total` are
-    those of this turn, a row being one resource, whatever versions of it came; `undated` and `oldest_new`
-    tell what it brought that no turn before it did."""
+    """How far a search has come. `turn` counts readings from 0, `passes` also those that an expired link
+    began anew; `pages`, `rows`, `hollow` and `total` are those of this pass, a row being one resource,
+    whatever versions of it came, and `before` the rows of the passes before it in this turn and the last;
+    `undated` and `oldest_new` tell what this turn brought that no turn before it did."""
 
     turn: int = 0
+    passes: int = 0
     pages: int = 0
     rows: set[bytes] = msgspec.field(default_factory=set)
+    before: set[bytes] = msgspec.field(default_factory=set)
     last_rows: list[bytes] = msgspec.field(default_factory=list)  # of the last page
     hollow: int = 0
     failed: int = 0  # reports of an error inside a good answer, in any reading
@@ -42,6 +45,9 @@ class Walk(msgspec.Struct):
     done: bool = False
 
     def add(self, page: Page, fresh: list[int]) -> None:
+        if page.anew:
+            self.before |= self.rows
+            self._begin()
         if self.pages == 0:
             self.total = page.total
             self.date = self.date or page.date
@@ -63,8 +69,13 @@ class Walk(msgspec.Struct):
     def again(self) -> None:
         """Begin the next reading."""
         self.turn += 1
-        self.pages = self.hollow = self.undated = 0
-        self.total = self.oldest_new = self.next = None
+        self.undated, self.oldest_new, self.before = 0, None, self.rows
+        self._begin()
+
+    def _begin(self) -> None:
+        self.passes += 1
+        self.pages = self.hollow = 0
+        self.total = self.next = None
         self.rows, self.last_rows = set(), []
 
     @property
@@ -82,7 +93,10 @@ class Walk(msgspec.Struct):
 
     def settled(self, source: Source) -> bool:
         """While people write, a row can slip from a page not yet read to one that was: then a second
-        reading must bring nothing but what the next search asks for anyway."""
+        reading must bring all that the first one did, and nothing but what the next search asks for anyway.
+        One that finds less was not answered to the end, or a row was deleted: it proves nothing."""
+        if not self.before <= self.rows:
+            return False
         if self.pages <= 1 or source.snapshots:
             return True
         if self.turn == 0 or self.undated:
