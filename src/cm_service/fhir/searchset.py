@@ -123,7 +123,10 @@ def _page(bundle: _Bundle, links: dict[str, str], *, size: int, date: dt.datetim
         total=total,
         next=links.get("next"),
         self_link=links.get("self"),
-        **counts,
+        hollow=counts["hollow"],
+        included=counts["included"],
+        failed=counts["failed"],
+        warned=counts["warned"],
     )
 
 
