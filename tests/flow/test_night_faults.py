@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from cm_service.db.engine import Database
+from cm_service.fhir import rawjson
+from cm_service.flow import ours
+from cm_service.flow.updating import Updating
 from tests.flow.bad_network import (
     CUT,
     DROPPED_AFTER,
@@ -141,6 +144,35 @@ def test_an_update_arrives_in_the_same_night_although(
         assert report["written"] == clinic.writes() - writes
         assert clinic.row("Task", OUTREACH).human == []
         assert clinic.run(AS_OF + DAY)["written"] == 0
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@SQLITE
+def test_an_update_that_arrives_after_the_process_died_over_the_next_one_is_no_persons_change(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: object) -> None:
+        raise KilledError
+
+    with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
+        clinic.run()
+        clinic.emr.load([NEWER])
+        network.fail("PUT Task", DROPPED_BEFORE, always=True)
+        clinic.run(AS_OF + DAY)
+        wandering = ours.merged(clinic.held("Task"), rawjson.loads(clinic.row("Task").sent.encode()), set())
+        assert wandering["reasonReference"] == {"reference": "Observation/newer"}
+        network.heal()
+        clinic.emr.load([a1c(8.1, id_="newest", effectiveDateTime="2026-11-21T09:00:00-05:00")])
+        with monkeypatch.context() as broken, pytest.raises(KilledError):
+            broken.setattr(Updating, "update", dies)
+            clinic.run(AS_OF + 2 * DAY)
+        clinic.emr.put(wandering, type_="Task", id_=wandering["id"])
+        clinic.run(AS_OF + 2 * DAY)
+        assert clinic.held("Task")["reasonReference"] == {"reference": "Observation/newest"}
+        assert clinic.row("Task").human == []
 
 
 @SQLITE

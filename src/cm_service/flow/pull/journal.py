@@ -23,14 +23,14 @@ _DIGEST = 16  # bytes of `landing.digest`
 _Key = tuple[str, str, str, str]
 
 
-class _Step(msgspec.Struct):
+class _Step(msgspec.Struct, kw_only=True):
     """One page, or the end of one reading: `end` is the size of the type's file, `rows` the digests that
     this page brought, everything else stands as in `Walk`."""
 
     key: _Key
     end: int
     turn: int
-    passes: int
+    passes: int = 0
     pages: int
     hollow: int
     failed: int
