@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.flow.bad_network import (
     html,
     meanwhile,
 )
-from tests.flow.night_world import AS_OF, a1c, far_practice, out_of_range
+from tests.flow.night_world import AS_OF, Json, a1c, far_practice, out_of_range
 
 DAY = dt.timedelta(days=1)
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the store is no matter here
@@ -154,8 +155,12 @@ class KilledError(BaseException):
 def test_an_update_that_arrives_after_the_process_died_over_the_next_one_is_no_persons_change(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dies(*_: object) -> None:
-        raise KilledError
+    update = Updating.update
+
+    async def dies_over_a_task(self: Updating, row: Any, sent: Json) -> None:
+        if row.kind == "Task":
+            raise KilledError
+        await update(self, row, sent)
 
     with far_practice(database, tmp_path, out_of_range()) as (clinic, network):
         clinic.run()
@@ -167,7 +172,7 @@ def test_an_update_that_arrives_after_the_process_died_over_the_next_one_is_no_p
         network.heal()
         clinic.emr.load([a1c(8.1, id_="newest", effectiveDateTime="2026-11-21T09:00:00-05:00")])
         with monkeypatch.context() as broken, pytest.raises(KilledError):
-            broken.setattr(Updating, "update", dies)
+            broken.setattr(Updating, "update", dies_over_a_task)
             clinic.run(AS_OF + 2 * DAY)
         clinic.emr.put(wandering, type_="Task", id_=wandering["id"])
         clinic.run(AS_OF + 2 * DAY)
