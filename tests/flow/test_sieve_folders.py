@@ -79,9 +79,9 @@ def test_order_and_repetition_do_not_matter(tmp_path: Path, dice: random.Random,
 # --- versions
 
 
-def versions(folder: Path, *results: Json) -> Any:
+def versions(folder: Path, *results: Json, **settings: Any) -> Any:
     put(folder, "all.ndjson", [patient(), *results])
-    return facts_of(folder)["p1"]["Observation/a1c"]
+    return facts_of(folder, **settings)["p1"]["Observation/a1c"]
 
 
 def met(updated: str | None = None, version: str | None = None) -> Json:
@@ -106,6 +106,13 @@ def test_the_newest_version_speaks_wherever_it_stands(tmp_path: Path, old: Json,
     for lines in ((old, new), (new, old)):
         fact = versions(tmp_path, *lines)
         assert (fact.reading.raw, fact.flags) == ("6.0", ())
+
+
+def test_in_a_pull_the_number_counts_before_the_clock_of_a_node(tmp_path: Path) -> None:
+    old, new = OLD | met(EARLY, "9"), NEW | met(LATE, "10")
+    for lines in ((old, new), (new, old)):
+        assert versions(tmp_path, *lines, of_one_server=True).reading.raw == "6.0"
+        assert versions(tmp_path, *lines).reading.raw == "9.0", "of several moments and servers, the date"
 
 
 @pytest.mark.parametrize(

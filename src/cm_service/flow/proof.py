@@ -123,7 +123,11 @@ async def _compare(
     report = await pull.pull(client, again, folder, progress=lambda _: None)
     types = (report.of_status("complete") & source.read & OWNED.keys()) - source.reading.unread
     reading = sieve.read_folder(
-        folder, base_url=client.base_url, concept_map=asked.concept_map, max_line_bytes=limit
+        folder,
+        base_url=client.base_url,
+        concept_map=asked.concept_map,
+        max_line_bytes=limit,
+        of_one_server=True,
     )
     fresh = dict(reading.patients())
     since = _since(source, asked.overlap)

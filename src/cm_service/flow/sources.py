@@ -95,7 +95,11 @@ def from_pull(
 ) -> Source:
     """What a pull has landed in `folder`."""
     reading = sieve.read_folder(
-        folder, base_url=base_url, concept_map=asked.concept_map, max_line_bytes=max_line_bytes
+        folder,
+        base_url=base_url,
+        concept_map=asked.concept_map,
+        max_line_bytes=max_line_bytes,
+        of_one_server=True,
     )
     complete = report.of_status("complete") - reading.unread
     refused = report.of_status("refused") | report.of_status("absent")

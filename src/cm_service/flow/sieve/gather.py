@@ -37,7 +37,9 @@ class Gathered(NamedTuple):
     findings: Counter[str]  # what was odd and yet could be read
 
 
-def gather(rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None) -> Gathered:
+def gather(
+    rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None, of_one_server: bool = False
+) -> Gathered:
     """Facts by `Type/id` of lines that all belong to `owner` (None: to nobody). Results must come last:
     which of them count depends on whether somebody wrote that the patient died."""
     versions: dict[str, list[AnyFact]] = {}
@@ -55,7 +57,10 @@ def gather(rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None) ->
                 failed.extend(Failed(reject, row) for reject in found.rejects)
             if _says_died(found.fact):
                 normaliser.context.every_result = True
-    facts = {key: held[0] if len(held) == 1 else newest(held) for key, held in versions.items()}
+    facts = {
+        key: held[0] if len(held) == 1 else newest(held, of_one_server=of_one_server)
+        for key, held in versions.items()
+    }
     return Gathered(facts, failed, normaliser.context.found())
 
 

@@ -46,9 +46,16 @@ class Reading:
     """
 
     def __init__(
-        self, prepared: Prepared, scan: Scan, *, base_url: str | None, concept_map: ConceptMap, limit: int
+        self,
+        prepared: Prepared,
+        scan: Scan,
+        *,
+        base_url: str | None,
+        concept_map: ConceptMap,
+        limit: int,
+        of_one_server: bool,
     ) -> None:
-        self._scan, self._limit = scan, limit
+        self._scan, self._limit, self._of_one_server = scan, limit, of_one_server
         self._files = prepared.files
         owners = scan.owners()
         base = base_url or own_base(owners, prepared.bases, frozenset(scan.patients()))
@@ -81,7 +88,7 @@ class Reading:
             yield patient_id, found
 
     def _gathered(self, patient_id: str, rows: Iterable[Row]) -> Gathered:
-        found = gather(rows, self._normaliser, owner=patient_id)
+        found = gather(rows, self._normaliser, owner=patient_id, of_one_server=self._of_one_server)
         for key in self._torn.keys() & found.facts.keys():
             owner, fact = self._torn[key]
             found.facts.pop(key)
@@ -112,7 +119,8 @@ class Reading:
         return found
 
     def _places(self) -> dict[str, PlaceFact]:
-        found = gather(self._scan.rows("type IN ('Location', 'Organization')"), self._normaliser, owner=None)
+        rows = self._scan.rows("type IN ('Location', 'Organization')")
+        found = gather(rows, self._normaliser, owner=None, of_one_server=self._of_one_server)
         self._fail(found.failed)
         return {key: fact for key, fact in found.facts.items() if isinstance(fact, PlaceFact)}
 
@@ -132,7 +140,7 @@ class Reading:
             rows = self._scan.rows("type = ? AND id = ?", kind, name)
             read = [found for row in rows if isinstance(found := self._read(row), Normalised)]
             if read:
-                best = newest([found.fact for found in read])
+                best = newest([found.fact for found in read], of_one_server=self._of_one_server)
                 same = [found for found in read if _is_version(found.fact, best)]
                 mended[f"{kind}/{name}"] = (same[-1].patient_id, best)
         return mended
@@ -201,18 +209,31 @@ def _placed(file: LineFile, held: list[_Lost], limit: int) -> Iterator[Reject]:
 
 
 def read_folder(
-    source: Path, *, base_url: str | None, concept_map: ConceptMap, max_line_bytes: int
+    source: Path,
+    *,
+    base_url: str | None,
+    concept_map: ConceptMap,
+    max_line_bytes: int,
+    of_one_server: bool = False,
 ) -> Reading:
     """Read a folder of `*.ndjson`, `*.ndjson.gz` and Bundle files, or one such file.
 
     Absolute references under `base_url` are local; without it those under the base that prevails
-    in the folder. Raises NothingToRead for an empty or missing folder.
+    in the folder. `of_one_server`: what a pull has landed, see `newest`. Raises NothingToRead for an
+    empty or missing folder.
     """
     work = Path(mkdtemp(prefix="cm-sieve-"))
     try:
         prepared = prepare(source, work=work, limit=max_line_bytes)
         scan = Scan(prepared.files, work=work, limit=max_line_bytes, concept_map=concept_map)
-        reading = Reading(prepared, scan, base_url=base_url, concept_map=concept_map, limit=max_line_bytes)
+        reading = Reading(
+            prepared,
+            scan,
+            base_url=base_url,
+            concept_map=concept_map,
+            limit=max_line_bytes,
+            of_one_server=of_one_server,
+        )
     except BaseException:
         shutil.rmtree(work)
         raise

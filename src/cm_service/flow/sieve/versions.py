@@ -10,12 +10,15 @@ from cm_service.rules.dates import Precision
 from cm_service.rules.facts import AnyFact
 
 
-def newest(versions: Sequence[AnyFact]) -> AnyFact:
+def newest(versions: Sequence[AnyFact], *, of_one_server: bool = False) -> AnyFact:
     """The newest meta.lastUpdated, then the highest numeric versionId; where neither orders them the
     later line, with the flag `duplicate_version`. The same content twice is one. `versions` stand
-    in the order of their lines."""
+    in the order of their lines.
+
+    One server that counts its versions is believed by its count first: the clocks of its nodes may
+    differ, so that a later version has an earlier date (LinuxForHealth issue 3690)."""
     left = list(versions)
-    for order in (_updated, _version):
+    for order in (_version, _updated) if of_one_server else (_updated, _version):
         keys = [order(fact) for fact in left]
         if None not in keys:
             best = max(key for key in keys if key is not None)
