@@ -16,6 +16,7 @@ from tests.flow.bad_network import (
     CUT,
     DROPPED_AFTER,
     DROPPED_BEFORE,
+    FINE,
     NEVER,
     TOO_LATE,
     Fault,
@@ -88,6 +89,7 @@ def test_an_unknown_create_that_shows_up_late_is_taken_as_it_is(database: Databa
         network.fail("POST Task", DROPPED_AFTER)
         for search in ("GET Task?identifier", "GET Task?patient", "GET Task?subject"):
             network.fail(search, answers(403), always=True)
+        network.fail("GET metadata", FINE, FINE, DROPPED_BEFORE, always=True)  # read, deliver, no look
         assert clinic.run()["unknown"] == 1
         network.heal()
         report = clinic.run()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cm_service.db.engine import Database
-from tests.flow.bad_network import DROPPED_AFTER, DROPPED_BEFORE, Fault, Reply, answers, empty
+from tests.flow.bad_network import DROPPED_AFTER, DROPPED_BEFORE, FINE, Fault, Reply, answers, empty
 from tests.flow.night_world import AS_OF, BASE, out_of_range
 from tests.flow.writing_world import DAY, Ward, ward
 
@@ -156,6 +156,7 @@ def test_where_nothing_guards_a_create_the_ledger_alone_does_until_an_answer_is_
             clinic.network.fail(f"GET {kind}?identifier", answers(403), always=True)
             clinic.network.fail(f"GET {kind}?patient", answers(403), always=True)
         clinic.network.fail("POST Task", DROPPED_AFTER)
+        clinic.network.fail("GET metadata", FINE, FINE, DROPPED_BEFORE, always=True)  # read, deliver, no look
         report = clinic.run()
         assert (report["written"], report["unknown"], report["pending"]) == (4, 1, 1), "the first of a kind"
         assert sorted(clinic.copies().values()) == [0, 1, 1, 1, 1, 1]
