@@ -253,8 +253,8 @@ class Placement(Base):
     adopted and not yet planned), `current` the same as last read, `human` the top-level elements that
     somebody else made theirs, `deleted` that somebody deleted it there. `sent_at` is when the last request
     left that may have arrived (None: none ever did), `astray` what was sent before the last time and was
-    never seen to arrive, `missed_at` when a search first did not show what an
-    answer that was lost may have brought; both by the real clock, whatever night is being calculated.
+    never seen to arrive, `missed_at` when a search first did not show what an answer that was lost may have
+    brought; both moments by the real clock, whatever night is being calculated.
     `attempts` counts what was sent since the last success."""
 
     __tablename__ = "placement"

@@ -47,8 +47,8 @@ class Asked(NamedTuple):
 
 class Reader:
     """Asks one EMR about its searches. `identifier_base`: the value asked for is one of ours, so that
-    no patient's identifier travels; `count` names a page's size there. `saw` is told at once of
-    the plans, goals and tasks that came with an answer."""
+    no patient's identifier travels; `count` names a page's size there. `saw` is told at once of the plans,
+    goals and tasks that came with an answer."""
 
     def __init__(self, client: FhirClient, identifier_base: str, *, count: str, saw: Saw) -> None:
         self._client, self._count, self._saw = client, count, saw
