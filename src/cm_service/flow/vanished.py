@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from cm_service.flow.people import Facts
+from cm_service.flow.sieve.versions import number_of
 from cm_service.rules.facts import AnyFact
 
 GUARD_COUNT, GUARD_SHARE = 20, 0.05
@@ -18,8 +19,8 @@ def too_many(missing: int, held: int) -> bool:
 
 def _is_later(one: AnyFact, other: AnyFact) -> bool:
     """By number: clocks of nodes differ (LinuxForHealth issue 3690)."""
-    versions = (one.version or "", other.version or "")
-    return all(text.isascii() and text.isdigit() for text in versions) and int(versions[0]) > int(versions[1])
+    mine, theirs = number_of(one), number_of(other)
+    return mine is not None and theirs is not None and mine > theirs
 
 
 class Vanished:

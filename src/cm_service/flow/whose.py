@@ -32,17 +32,21 @@ def look(row: Any, current: Json, wanted: Json, *, earlier: str | None = None) -
     told = [each for each in (parsed(row.base), sent, parsed(earlier), *map(parsed, row.astray)) if each]
     human = {*row.human, *ours.changed_by_others(wanted, current, *told)}
     body = ours.merged(current, ours.to_send(wanted, sent), human)
-    there = all(current.get(name) == sent[name] for name in ours.owned(sent) - human)
-    return Seen(sorted(human), body == current, bool(sent) and there)
+    return Seen(sorted(human), body == current, _is_there(sent, current, human))
 
 
 def astray(row: Any) -> list[str]:
     """What would be in doubt if this row were sent anew: a request whose answer was lost may arrive after
     the next one was begun, and what it brings is no person's."""
-    sent, current = parsed(row.sent), parsed(row.current) or {}
-    if sent is None or all(current.get(name) == sent[name] for name in ours.owned(sent) - set(row.human)):
+    sent = parsed(row.sent) or {}
+    if not sent or _is_there(sent, parsed(row.current) or {}, set(row.human)):
         return []
     return [*(each for each in row.astray if each != row.sent), row.sent][-_MOST_ASTRAY:]
+
+
+def _is_there(sent: Json, current: Json, human: set[str]) -> bool:
+    """Does the EMR hold what we sent, but for what is a person's?"""
+    return bool(sent) and all(current.get(name) == sent[name] for name in ours.owned(sent) - human)
 
 
 def columns(row: Any, current: Json, seen: Seen) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def newest(versions: Sequence[AnyFact], *, of_one_server: bool = False) -> AnyFa
     One server that counts its versions is believed by its count first: the clocks of its nodes may
     differ, so that a later version has an earlier date (LinuxForHealth issue 3690)."""
     left = list(versions)
-    for order in (_version, _updated) if of_one_server else (_updated, _version):
+    for order in (number_of, _updated) if of_one_server else (_updated, number_of):
         keys = [order(fact) for fact in left]
         if None not in keys:
             best = max(key for key in keys if key is not None)
@@ -34,6 +34,7 @@ def _updated(fact: AnyFact) -> int | None:
     return when.low if when is not None and when.precision == Precision.INSTANT else None
 
 
-def _version(fact: AnyFact) -> int | None:
+def number_of(fact: AnyFact) -> int | None:
+    """Its versionId where that is a number."""
     text = fact.version
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
