@@ -66,10 +66,13 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def submit(frame: Frame, name: str, notice: str) -> None:
-    """Press the button and wait for what the new part says."""
+    """Press the button and wait for what the new part says, or for what stands in its way."""
     frame.evaluate("document.getElementById('notice').id = 'before'")
     frame.get_by_role("button", name=name, exact=True).first.click()
-    frame.locator("#notice").filter(has_text=notice).wait_for(timeout=10_000)
+    said = frame.locator("#notice, #trouble, :invalid:focus").first
+    said.wait_for(timeout=30_000)
+    text = said.text_content() or said.evaluate("e => `${e.name}: ${e.validationMessage}`")
+    assert notice in text, (name, text)
 
 
 def checked(page: Page, frame: Frame, name: str) -> None:
