@@ -42,20 +42,21 @@ class Span(NamedTuple):
 class Clock:
     """`as_of` (aware) and the practice's zone; collects the next instant at which time matters."""
 
-    __slots__ = ("_micros", "_today", "as_of", "until", "zone")
+    __slots__ = ("_ago", "_micros", "_today", "as_of", "until", "zone")
 
     def __init__(self, as_of: dt.datetime, zone: dt.tzinfo) -> None:
         self.as_of = as_of.astimezone(dt.UTC)
         self.zone = zone
         self._today = as_of.astimezone(zone).date()
         self._micros = micros_of(self.as_of)
+        self._ago: dict[int, dt.date] = {}
         self.until: dt.datetime | None = None
 
     def fresh(self) -> Clock:
         """The same moment, with nothing noted yet."""
         other = Clock.__new__(Clock)
         other.as_of, other.zone, other.until = self.as_of, self.zone, None
-        other._today, other._micros = self._today, self._micros
+        other._today, other._micros, other._ago = self._today, self._micros, self._ago
         return other
 
     def note(self, turn: dt.datetime | None) -> None:
@@ -104,15 +105,24 @@ class Clock:
 
     def within_months(self, span: Span, months: int) -> bool | None:
         """On or after the local day of as_of minus `months` (clipped)? None when open."""
-        if not self.reached(_first_day_after_months(span.low, months)):
-            return True
-        return False if self.reached(_first_day_after_months(span.high, months)) else None
+        first = self._months_ago(months)
+        if span.high < first:
+            return False  # most dates of a record, and for good: there is nothing to note
+        within = span.low >= first
+        self.reached(_first_day_after_months(span.low if within else span.high, months))
+        return True if within else None
 
     def months_old(self, span: Span, months: int) -> bool | None:
         """On or before the local day of as_of minus `months`? None when a partial date leaves it open."""
         if self.reached(_day_months_old(span.high, months)):
             return True
         return None if self.reached(_day_months_old(span.low, months)) else False
+
+    def _months_ago(self, months: int) -> dt.date:
+        day = self._ago.get(months)
+        if day is None:
+            day = self._ago[months] = add_months(self._today, -months)
+        return day
 
     def age_at_least(self, born: Span, years: int) -> bool | None:
         """Has the birthday been reached? A birth on 29 February is kept on 1 March."""

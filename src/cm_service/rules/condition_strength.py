@@ -32,6 +32,8 @@ def regular(items: list[Item], view: PatientView, clock: Clock) -> list[Item]:
     """Evidence that suffices for Y categories (3.4): the problem list; or within the reference
     period one diagnosis of a stay or home-health visit, or two on different dates."""
     active = _active(items, "Y")
+    if not active:
+        return []
     recent = [i for i in active if not i.seen.listed and _recent(i, i.match.months, clock)]
     enough = _apart(recent, 1)
     strong = recent if enough else [i for i in recent if _is_strong(i, view, clock)]
@@ -41,6 +43,8 @@ def regular(items: list[Item], view: PatientView, clock: Clock) -> list[Item]:
 def conditional(items: list[Item], view: PatientView, clock: Clock) -> list[Item]:
     """Evidence that suffices for C categories (3.2)."""
     active = _active(items, "C")
+    if not active:
+        return []
     recent = [i for i in active if _recent(i, _C_MONTHS, clock)]
     twice = recent if _apart(recent, _C_DAYS) else []
     events = [i for i in active if i.match.category in _EVENTS and _recent(i, i.match.months, clock)]

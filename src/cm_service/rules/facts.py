@@ -14,7 +14,7 @@ import msgspec
 from cm_service.rules.dates import When
 
 
-class Coding(msgspec.Struct, frozen=True, array_like=True):
+class Coding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """System and code as written (not yet normalised); `selected` is userSelected."""
 
     system: str
@@ -23,14 +23,14 @@ class Coding(msgspec.Struct, frozen=True, array_like=True):
     selected: bool = False
 
 
-class Concept(msgspec.Struct, frozen=True, array_like=True):
+class Concept(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A CodeableConcept. Codings added by the practice's concept map stand at the end."""
 
     codings: tuple[Coding, ...] = ()
     text: str = ""
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t"):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", gc=False):
     """What every fact carries: the id, meta.versionId, meta.lastUpdated and security labels."""
 
     id: str
@@ -51,7 +51,7 @@ class PatientFact(Fact, frozen=True, tag="Patient"):
     practitioners: tuple[str, ...] = ()  # generalPractitioner references
 
 
-class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One HbA1c value of an Observation, normalised as rules.md 1.5 says.
 
     `percent` is NGSP %, rounded half-up to 0.1 if it was converted, native otherwise; None when
@@ -136,7 +136,7 @@ class ConsentFact(Fact, frozen=True, tag="Consent"):
     date: When | None = None
 
 
-class Target(msgspec.Struct, frozen=True, omit_defaults=True):
+class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One Goal.target. Quantities as Reading (unit rules of 1.5); `coded` is detailCodeableConcept."""
 
     measure: Concept = Concept()
@@ -163,7 +163,7 @@ class AppointmentFact(Fact, frozen=True, tag="Appointment"):
     types: tuple[Concept, ...] = ()  # serviceType, appointmentType, reasonCode
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One CareTeam.participant."""
 
     roles: tuple[Concept, ...]
@@ -187,6 +187,14 @@ class PlaceFact(Fact, frozen=True, tag="Place"):
     types: tuple[Concept, ...] = ()
 
 
+def concepts_of(fact: Fact) -> tuple[Concept, ...]:
+    """What a resource says it is: Encounter.type, or the code of any other type that has one."""
+    if isinstance(fact, EncounterFact):
+        return fact.types
+    return (fact.code,) if isinstance(fact, CODED) else ()
+
+
+CODED = (ObservationFact, ConditionFact, ProcedureFact, ServiceRequestFact)
 AnyFact = (
     PatientFact
     | ObservationFact

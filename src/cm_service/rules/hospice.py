@@ -19,13 +19,14 @@ from cm_service.rules.facts import (
     ProcedureFact,
     ServiceRequestFact,
 )
-from cm_service.rules.value_sets import SNOMED, in_set, normal
+from cm_service.rules.value_sets import SNOMED, normal
 from cm_service.rules.view import PatientView
 
 INPUTS = frozenset({"Encounter", "ServiceRequest", "Procedure", "Condition", "Observation"})
 _ORDERS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _TAKEN_BACK = frozenset({"revoked", "cancelled", "entered-in-error"})
 _RESULTS = frozenset({"final", "amended", "corrected"})
+_HOSPICE, _QUESTION = "hospice", "hospice_mds"  # words of value sets
 _YES = (SNOMED, "373066001")
 # A hospice stay that ends like this goes on elsewhere, or ends with the patient's life.
 _NO_END = frozenset({"expired", "hospice", "transfer", "transfer_snf"})
@@ -81,21 +82,21 @@ def _any_after(end: Span, signs: list[Sign], clock: Clock) -> bool:
 
 def _signs(view: PatientView, clock: Clock) -> Iterator[Sign]:
     yield from _encounters(view, clock)
-    for order in view.of(ServiceRequestFact):
-        if order.status in ("active", "completed") and _is_order(order):
+    for order in _orders(view):
+        if order.status in ("active", "completed"):
             when = order.authored or order.occurrence
             yield Sign("ServiceRequest", order, when, when)
-    for procedure in view.of(ProcedureFact):
-        if procedure.status in ("completed", "in-progress") and in_set("hospice", procedure.code):
+    for procedure in view.stated(ProcedureFact).get(_HOSPICE, ()):
+        if procedure.status in ("completed", "in-progress"):
             going = procedure.status == "in-progress"
             last = procedure.end or procedure.start
             yield Sign("Procedure", procedure, procedure.start or last, last, going)
-    for condition in view.of(ConditionFact):
-        if in_set("hospice", condition.code) and _is_so(condition, clock):
+    for condition in view.stated(ConditionFact).get(_HOSPICE, ()):
+        if _is_so(condition, clock):
             begin = condition.onset or condition.recorded
             yield Sign("Condition", condition, begin, condition.recorded or begin)
-    for result in view.of(ObservationFact):
-        if result.status in _RESULTS and _says_hospice(result):
+    for result in _results(view):
+        if result.status in _RESULTS:
             when = result.effective or result.issued
             yield Sign("Observation", result, when, when)
 
@@ -116,7 +117,7 @@ def _encounters(view: PatientView, clock: Clock) -> Iterator[Sign]:
 
 
 def _hospice_encounters(view: PatientView) -> list[EncounterFact]:
-    return [e for e in view.of(EncounterFact) for concept in e.types if in_set("hospice", concept)]
+    return view.stated(EncounterFact).get(_HOSPICE, [])
 
 
 def _past_end(encounter: EncounterFact, clock: Clock) -> When | None:
@@ -124,8 +125,8 @@ def _past_end(encounter: EncounterFact, clock: Clock) -> When | None:
     return end if end is not None and clock.passed(instant_of(end, clock.zone)) else None
 
 
-def _is_order(order: ServiceRequestFact) -> bool:
-    return order.intent in _ORDERS and in_set("hospice", order.code)
+def _orders(view: PatientView) -> list[ServiceRequestFact]:
+    return [o for o in view.stated(ServiceRequestFact).get(_HOSPICE, ()) if o.intent in _ORDERS]
 
 
 def _is_so(condition: ConditionFact, clock: Clock) -> bool:
@@ -134,12 +135,15 @@ def _is_so(condition: ConditionFact, clock: Clock) -> bool:
     return condition.verification in ("", "confirmed") and is_over(condition, clock) is not True
 
 
-def _says_hospice(result: ObservationFact) -> bool:
+def _results(view: PatientView) -> Iterator[ObservationFact]:
     """The hospice question of the Minimum Data Set answered with yes, or a hospice finding that
     nobody answered with something else."""
-    if in_set("hospice_mds", result.code):
-        return result.value is not None and _says_yes(result.value)
-    return in_set("hospice", result.code) and (result.value is None or _says_yes(result.value))
+    stated = view.stated(ObservationFact)
+    asked = stated.get(_QUESTION, [])
+    yield from (result for result in asked if result.value is not None and _says_yes(result.value))
+    for result in stated.get(_HOSPICE, ()):
+        if result not in asked and (result.value is None or _says_yes(result.value)):
+            yield result
 
 
 def _says_yes(value: Concept) -> bool:
@@ -153,9 +157,9 @@ def _ends(view: PatientView, clock: Clock) -> Iterator[Span]:
             when = _past_end(encounter, clock) or encounter.start
             if when is not None and encounters.disposition(encounter).kind not in _NO_END:
                 yield clock.span(when)
-    for order in view.of(ServiceRequestFact):
+    for order in _orders(view):
         when = order.authored or order.occurrence
-        if order.status in _TAKEN_BACK and _is_order(order) and when and not clock.is_future(when):
+        if order.status in _TAKEN_BACK and when and not clock.is_future(when):
             yield clock.span(when)
 
 

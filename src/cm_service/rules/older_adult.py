@@ -93,10 +93,8 @@ def _nursing_home(view: PatientView, clock: Clock) -> _Home:
     dated: list[tuple[Span, ObservationFact]] = []
     flags: set[str] = set()
     vague = False
-    for fact in view.of(ObservationFact):
+    for fact in view.stated(ObservationFact).get("nursing_home_residence", ()):
         if fact.value is None or fact.status not in _USABLE:
-            continue
-        if not value_sets.in_set("nursing_home_residence", fact.code):
             continue
         when = fact.effective or fact.issued
         if when is None:

@@ -6,9 +6,8 @@ watched value set (`data/context.json`, `data/registry.json`); most patients hav
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,8 +17,13 @@ from cm_service.rules.condition_codes import coded
 from cm_service.rules.condition_evidence import Seen, Standing, look
 from cm_service.rules.dates import When, date_flags
 from cm_service.rules.decision import Evidence
-from cm_service.rules.facts import Concept, ConditionFact, EncounterFact, ProcedureFact, ServiceRequestFact
-from cm_service.rules.value_sets import sets_of
+from cm_service.rules.facts import (
+    ConditionFact,
+    EncounterFact,
+    ProcedureFact,
+    ServiceRequestFact,
+    concepts_of,
+)
 from cm_service.rules.view import PatientView
 
 WATCHED = frozenset(
@@ -41,9 +45,8 @@ WATCHED = frozenset(
 _WHATEVER_STATUS = frozenset({"frailty", "palliative"})
 _ORDERED = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _STANDING = {Standing.ACTIVE: True, Standing.UNSURE: None}
-_CACHED_CODES = 1 << 16
-_NONE: frozenset[str] = frozenset()
 AnyStatement = ConditionFact | ProcedureFact | EncounterFact | ServiceRequestFact
+F = TypeVar("F", ConditionFact, ProcedureFact, EncounterFact, ServiceRequestFact)
 
 
 class Statement(NamedTuple):
@@ -92,21 +95,17 @@ class _Pile:
 def statements(view: PatientView, clock: Clock) -> Statements:
     """Everything that is stated in a watched value set; ask through `view.derive`."""
     pile = _Pile()
-    for condition in view.of(ConditionFact):
-        for name in _names(condition.code):
-            _add_condition(name, condition, pile, view, clock)
-    for procedure in view.of(ProcedureFact):
-        names = _names(procedure.code)
-        if names and procedure.status == "completed":
-            _add_event(procedure, names, (procedure.end, procedure.start), pile, clock)
-    for encounter in view.of(EncounterFact):
-        names = _NONE.union(*map(_names, encounter.types))
-        if names and (encounters.is_finished(encounter) or encounters.is_open(encounter)):
-            _add_event(encounter, names, (encounter.end, encounter.start), pile, clock)
-    for order in view.of(ServiceRequestFact):
-        names = _names(order.code)
-        if names and order.status in ("active", "completed") and order.intent in _ORDERED:
-            _add_event(order, names, (order.authored, order.occurrence), pile, clock)
+    for name, condition in _watched(view, ConditionFact):
+        _add_condition(name, condition, pile, view, clock)
+    for name, procedure in _watched(view, ProcedureFact):
+        if procedure.status == "completed":
+            _add_event(name, procedure, (procedure.end, procedure.start), pile, clock)
+    for name, encounter in _watched(view, EncounterFact):
+        if encounters.is_finished(encounter) or encounters.is_open(encounter):
+            _add_event(name, encounter, (encounter.end, encounter.start), pile, clock)
+    for name, order in _watched(view, ServiceRequestFact):
+        if order.status in ("active", "completed") and order.intent in _ORDERED:
+            _add_event(name, order, (order.authored, order.occurrence), pile, clock)
     held = {name: tuple(found[key] for key in sorted(found)) for name, found in pile.held.items()}
     return Statements(held, frozenset(pile.future))
 
@@ -122,32 +121,25 @@ def type_of(fact: AnyStatement) -> str:
 def evidence_of(statement: Statement) -> Evidence:
     """A statement as evidence, with the day on which it was made."""
     fact = statement.fact
-    concepts, path = (fact.types, "type") if isinstance(fact, EncounterFact) else ((fact.code,), "code")
+    path = "type" if isinstance(fact, EncounterFact) else "code"
     day = statement.on or statement.since
     return Evidence(
         type=type_of(fact),
         id=fact.id,
         version=fact.version,
         path=f"{type_of(fact)}.{path}",
-        raw=" ".join(f"{c.system}|{c.code}" for concept in concepts for c in concept.codings),
+        raw=" ".join(f"{c.system}|{c.code}" for concept in concepts_of(fact) for c in concept.codings),
         value=statement.word,
         date=day.low.isoformat() if day is not None and day.exact else "",
     )
 
 
-@lru_cache(maxsize=_CACHED_CODES)
-def _watched(system: str, code: str) -> frozenset[str]:
-    return WATCHED & sets_of(system, code)
-
-
-def _names(concept: Concept) -> frozenset[str]:
-    """The watched sets that a concept stands in. Nearly always none, so the way there is short."""
-    names = _NONE
-    for coding in concept.codings:
-        found = _watched(coding.system, coding.code)
-        if found:
-            names |= found
-    return names
+def _watched(view: PatientView, kind: type[F]) -> Iterator[tuple[str, F]]:
+    """The watched sets with what the record states of them. Nearly always none."""
+    stated = view.stated(kind)
+    for name in WATCHED & stated.keys():
+        for fact in stated[name]:
+            yield name, fact
 
 
 def _add_condition(name: str, condition: ConditionFact, pile: _Pile, view: PatientView, clock: Clock) -> None:
@@ -166,8 +158,8 @@ def _seen(name: str, condition: ConditionFact, view: PatientView, clock: Clock) 
 
 
 def _add_event(
+    name: str,
     fact: AnyStatement,
-    names: frozenset[str],
     dates: tuple[When | None, When | None],
     pile: _Pile,
     clock: Clock,
@@ -176,9 +168,8 @@ def _add_event(
     known = [date for date in dates if date is not None]
     when = next((date for date in known if not clock.is_future(date)), None)
     if known and when is None:
-        pile.future.update(names)
+        pile.future.add(name)
         return
     on = clock.span(when) if when is not None else None
     flags = (*fact.flags, *date_flags(when))
-    for name in names:
-        pile.add(name, Statement(name, fact, True, on, on, flags))
+    pile.add(name, Statement(name, fact, True, on, on, flags))

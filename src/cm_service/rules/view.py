@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from cm_service.rules.clock import Clock
-from cm_service.rules.facts import AnyFact, Fact, PatientFact, PlaceFact
+from cm_service.rules.facts import AnyFact, Fact, PatientFact, PlaceFact, concepts_of
 from cm_service.rules.parameters import Parameters
+from cm_service.rules.value_sets import sets_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Fact)
@@ -52,6 +53,7 @@ class PatientView:
         self._by_type: dict[type[Fact], list[AnyFact]] = {}
         for fact in facts:
             self._by_type.setdefault(type(fact), []).append(fact)
+        self._stated: dict[type[Fact], Mapping[str, list[Any]]] = {}
         self._keys: frozenset[str] | None = None
         self._derived: dict[Callable[..., object], tuple[object, Clock]] = {}
 
@@ -66,6 +68,14 @@ class PatientView:
         """The facts of one type, in no particular order."""
         return self._by_type.get(kind, [])  # type: ignore[return-value]
 
+    def stated(self, kind: type[F]) -> Mapping[str, list[F]]:
+        """The facts of one type by the words of the value sets that a code of theirs stands in; each word
+        that nothing of the type states is missing. Read once per patient: a dozen questions ask."""
+        found = self._stated.get(kind)
+        if found is None:
+            found = self._stated[kind] = _by_set(self.of(kind))
+        return found
+
     @property
     def patient(self) -> PatientFact | None:
         """The surviving Patient (not one that was replaced), if it was read."""
@@ -79,3 +89,15 @@ class PatientView:
             found = self._derived[function] = (function(self, own), own)
         clock.note(found[1].until)
         return found[0]  # type: ignore[return-value]
+
+
+def _by_set(facts: Iterable[F]) -> Mapping[str, list[F]]:
+    found: dict[str, list[F]] = {}
+    for fact in facts:
+        for concept in concepts_of(fact):
+            for coding in concept.codings:
+                for word in sets_of(coding.system, coding.code):
+                    held = found.setdefault(word, [])
+                    if not held or held[-1] is not fact:  # several of its codes may stand in one set
+                        held.append(fact)
+    return found
