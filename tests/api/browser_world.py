@@ -139,6 +139,16 @@ class Clinic:
             return pool.submit(night, tools, "clinic", options, lambda _text: None).result()
 
 
+def submit(frame: Frame, name: str, notice: str) -> None:
+    """Press the button and wait for what the new part says, or for what stands in its way."""
+    frame.evaluate("document.getElementById('notice').id = 'before'")
+    frame.get_by_role("button", name=name, exact=True).first.click()
+    said = frame.locator("#notice, #trouble, :invalid:focus").first
+    said.wait_for(timeout=30_000)
+    text = said.text_content() or said.evaluate("e => `${e.name}: ${e.validationMessage}`")
+    assert notice in text, (name, text)
+
+
 def app_of(page: Page) -> Frame:
     element = page.wait_for_selector("iframe")
     frame = element.content_frame() if element else None

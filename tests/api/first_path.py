@@ -15,7 +15,7 @@ from playwright.sync_api import Frame, Page
 
 from cm_service.db import worklist
 from cm_service.sandbox import panel
-from tests.api.browser_world import Clinic, app_of, chromium, clinic
+from tests.api.browser_world import Clinic, app_of, chromium, clinic, submit
 from tests.api.door_world import NOW
 
 PICTURES = Path("docs/pictures")
@@ -34,20 +34,20 @@ def walk(place: Clinic, page: Page, patient: str, user: str, shot: Shot) -> None
     """Each picture is a step of the document, by its name."""
     frame = _from_the_chart(place, page, patient, user, shot)
     shot("3-read", frame)
-    press(frame, "Accept: I care for this patient", "Next: record the patient's consent")
+    submit(frame, "Accept: I care for this patient", "Next: record the patient's consent")
     _show(frame, "h-enrolled")
     shot("4-consent", frame)
-    press(frame, "Record the consent", "Consent recorded")
+    submit(frame, "Record the consent", "Consent recorded")
     goal = frame.get_by_role("form", name="Agree: HbA1c").first
     goal.get_by_label("Importance").fill("8")
     goal.get_by_label("Confidence").fill("7")
     _show(frame, "h-goals")
     shot("5-goal", frame)
-    press(frame, "Agree this goal", "Goal agreed")
+    submit(frame, "Agree this goal", "Goal agreed")
     _contact(frame, place.doors.now)
     _show(frame, "h-contact")
     shot("6-contact", frame)
-    press(frame, "Log this contact", "Contact logged")
+    submit(frame, "Log this contact", "Contact logged")
     frame.evaluate("scrollTo(0, 0)")
     shot("7-logged", frame)
 
@@ -78,13 +78,6 @@ def _from_the_chart(place: Clinic, page: Page, patient: str, user: str, shot: Sh
     confirm.click()
     frame.get_by_role("heading", name="Enrolment", exact=True).wait_for()
     return frame
-
-
-def press(frame: Frame, name: str, notice: str) -> None:
-    """Press the button and wait for what the new part says."""
-    frame.evaluate("document.getElementById('notice').id = 'before'")
-    frame.get_by_role("button", name=name, exact=True).first.click()
-    frame.locator("#notice").filter(has_text=notice).wait_for(timeout=10_000)
 
 
 def _contact(frame: Frame, now: dt.datetime) -> None:

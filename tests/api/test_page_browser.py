@@ -24,6 +24,7 @@ from tests.api.browser_world import (
     overflows,
     picture,
     serious,
+    submit,
     unfolded,
 )
 from tests.api.door_world import add_emr
@@ -63,16 +64,6 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
     yield context.new_page()
     context.close()
-
-
-def submit(frame: Frame, name: str, notice: str) -> None:
-    """Press the button and wait for what the new part says, or for what stands in its way."""
-    frame.evaluate("document.getElementById('notice').id = 'before'")
-    frame.get_by_role("button", name=name, exact=True).first.click()
-    said = frame.locator("#notice, #trouble, :invalid:focus").first
-    said.wait_for(timeout=30_000)
-    text = said.text_content() or said.evaluate("e => `${e.name}: ${e.validationMessage}`")
-    assert notice in text, (name, text)
 
 
 def checked(page: Page, frame: Frame, name: str) -> None:
