@@ -54,6 +54,7 @@ _OUTLINE = (
 )
 _CONTENT = (Placement.sent, Placement.astray, Placement.base, Placement.current)
 _WHOLE = (*_OUTLINE, Intent.business_key, Intent.wanted, *_CONTENT)
+_OTHER = aliased(Placement)
 
 
 @cache  # building a statement takes longer than running it
@@ -66,8 +67,17 @@ def _select(columns: tuple[Any, ...] = _WHOLE) -> sa.Select[*tuple[Any, ...]]:
 
 def newest(intent_id: Any) -> sa.ScalarSelect[Any]:
     """The id of the placement that counts: never more than one of an intent is open, and no older one."""
-    other = aliased(Placement)
-    return sa.select(sa.func.max(other.id)).where(other.intent_id == intent_id).scalar_subquery()
+    return sa.select(sa.func.max(_OTHER.id)).where(_OTHER.intent_id == intent_id).scalar_subquery()
+
+
+# What is set in them stands in the parameters.
+_CHANGED_INTENT = sa.update(Intent).where(Intent.id == sa.bindparam("changed"))
+_CHANGED_PLACEMENT = sa.update(Placement).where(Placement.id == sa.bindparam("changed"))
+_SENT_AGAIN = sa.update(Placement).where(
+    Placement.id == newest(sa.bindparam("wanted_id")),
+    Placement.state.in_(("written", "refused", "conflict", "parked", "superseded")),
+    Placement.deleted.is_(False),
+)
 
 
 def every_placement() -> sa.Select[*tuple[Any, ...]]:
@@ -124,12 +134,18 @@ def listed(
     return list(connection.execute(statement))
 
 
+@cache
+def _by_value(columns: tuple[Any, ...]) -> sa.Select[*tuple[Any, ...]]:
+    values: sa.BindParameter[str] = sa.bindparam("wanted_values", expanding=True)
+    return _select(columns).where(Intent.emr == sa.bindparam("of_emr"), Intent.value.in_(values))
+
+
 def by_value(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[tuple[str, str], Any]:
     """Rows by (identifier system, value)."""
     found: dict[tuple[str, str], Any] = {}
     for part in chunks(values):
-        statement = _select().where(Intent.emr == emr, Intent.value.in_(part))
-        found.update({(row.system, row.value): row for row in connection.execute(statement)})
+        rows = connection.execute(_by_value(_WHOLE), {"of_emr": emr, "wanted_values": part})
+        found.update({(row.system, row.value): row for row in rows})
     return found
 
 
@@ -137,8 +153,8 @@ def targets(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[
     """Identifier value -> row (without contents) of what a link leads to."""
     found: dict[str, Any] = {}
     for part in chunks(values):
-        statement = _select(_OUTLINE).where(Intent.emr == emr, Intent.value.in_(part))
-        found.update({row.value: row for row in connection.execute(statement)})
+        rows = connection.execute(_by_value(_OUTLINE), {"of_emr": emr, "wanted_values": part})
+        found.update({row.value: row for row in rows})
     return found
 
 
@@ -207,17 +223,10 @@ def reword(connection: sa.Connection, intent_id: int, *, wanted: str, now: dt.da
 def rewant(connection: sa.Connection, intent_id: int, *, wanted: str, urgency: int, now: dt.datetime) -> None:
     """Another content is wanted. A placement whose fate is unknown keeps its state: it is looked up
     first, and the new content goes out as an update afterwards."""
+    new = {"wanted": wanted, "urgency": urgency, "updated_at": now}
+    connection.execute(_CHANGED_INTENT, {"changed": intent_id, **new})
     connection.execute(
-        sa.update(Intent).where(Intent.id == intent_id).values(wanted=wanted, urgency=urgency, updated_at=now)
-    )
-    connection.execute(
-        sa.update(Placement)
-        .where(
-            Placement.id == newest(intent_id),
-            Placement.state.in_(("written", "refused", "conflict", "parked", "superseded")),
-            Placement.deleted.is_(False),
-        )
-        .values(state="pending", attempts=0, updated_at=now)
+        _SENT_AGAIN, {"wanted_id": intent_id, "state": "pending", "attempts": 0, "updated_at": now}
     )
 
 
@@ -245,8 +254,7 @@ def unpark_of(connection: sa.Connection, emr: str, patient_ids: Iterable[str], *
 
 def move(connection: sa.Connection, placement_id: int, *, now: dt.datetime, **columns: Any) -> None:
     """Change columns of one placement (state, reference, version, sent, base, current, reason, ...)."""
-    statement = sa.update(Placement).where(Placement.id == placement_id)
-    connection.execute(statement.values(updated_at=now, **columns))
+    connection.execute(_CHANGED_PLACEMENT, {"changed": placement_id, "updated_at": now, **columns})
 
 
 def claim(

@@ -249,12 +249,13 @@ class Intent(Base):
 
 class Placement(Base):
     """Where an intent was put. `sent` is what we last sent (an element that we took out is null in it);
-    `base` the EMR's own JSON when we last knew whose every element was (None: not read back yet, or
-    adopted and not yet planned), `current` the same as last read, `human` the top-level elements that
-    somebody else made theirs, `deleted` that somebody deleted it there. `sent_at` is when the last request
-    left that may have arrived (None: none ever did), `astray` what was sent before the last time and was
-    never seen to arrive, `missed_at` when a search first did not show what an answer that was lost may have
-    brought; both moments by the real clock, whatever night is being calculated.
+    `base` the EMR's own JSON when we last knew whose every element was (None: adopted and not yet
+    planned), `current` the same as last read (None: not read back yet, and `base` is what our write
+    replaced), `human` the top-level elements that somebody else made theirs, `deleted` that somebody
+    deleted it there. `sent_at` is when the last request left that may have arrived (None: none ever did),
+    `astray` what was sent before the last time and was never seen to arrive, `missed_at` when a search
+    first did not show what an answer that was lost may have brought; both moments by the real clock,
+    whatever night is being calculated.
     `attempts` counts what was sent since the last success."""
 
     __tablename__ = "placement"

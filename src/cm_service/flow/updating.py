@@ -159,7 +159,7 @@ class Updating:
             said = {"type_": kind, "id_": result.id, "system": row.system, "value": row.value}
             self._book.fresh.add(**said, patient=None if row.rung == ledger.NATIVE else row.patient_id)
         place = {"reference": f"{kind}/{result.id}", "version": result.version, "attempts": 0}
-        self._book.move(row, state="written", reason=reason, base=None, current=None, **place)
+        self._book.move(row, state="written", reason=reason, current=None, **place)
         must_look = change is not None and not self._refuses_stale(row)
         stored = None if must_look else result.body
         if stored is None:

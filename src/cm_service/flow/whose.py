@@ -29,7 +29,8 @@ def look(row: Any, current: Json, wanted: Json, *, earlier: str | None = None) -
     if ours.is_partial(current):
         return Seen(list(row.human), settled=False, arrived=False)
     sent = parsed(row.sent) or {}
-    told = [each for each in (parsed(row.base), sent, parsed(earlier), *map(parsed, row.astray)) if each]
+    base = parsed(row.base if row.current else None)  # else it is what our write replaced: see `is_older`
+    told = [each for each in (base, sent, parsed(earlier), *map(parsed, row.astray)) if each]
     human = {*row.human, *ours.changed_by_others(wanted, current, *told)}
     body = ours.merged(current, ours.to_send(wanted, sent), human)
     return Seen(sorted(human), body == current, _is_there(sent, current, human))
@@ -65,6 +66,8 @@ def is_older(row: Any, resource: Json) -> bool:
     """Is this a version before the one that the ledger has read by now? False where that cannot be told."""
     held = parsed(row.current) or {}
     before, now = version_of(held) or row.version or "", version_of(resource) or ""
+    if not held and before and now == version_of(parsed(row.base) or {}):
+        return now != before  # our write replaced it, and what came of that has not been read yet
     if before.isdecimal() and now.isdecimal():
         return int(now) < int(before)
     then, told = _updated(held), _updated(resource)
