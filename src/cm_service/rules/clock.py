@@ -109,6 +109,7 @@ class Clock:
         if span.high < first:
             return False  # most dates of a record, and for good: there is nothing to note
         within = span.low >= first
+        # Not yet, but this is the day on which the answer changes.
         self.reached(_first_day_after_months(span.low if within else span.high, months))
         return True if within else None
 
