@@ -175,10 +175,19 @@ class World:
     # --- a night, as flow.nightly has it
 
     async def _night_with_deaths(self) -> None:
+        before = set(self.store.shown)
         try:
             await self.night()
         except Crash:
+            self._forget(self.store.shown.keys() - before)
             self.now += dt.timedelta(seconds=self.rng.choice((1, 60, 900)))
+
+    def _forget(self, shown: set[tuple[str, str]]) -> None:
+        """What only a process has seen that died before it could write it down, nobody knows."""
+        written_down = {row.reference for row in self.rows()}
+        for type_, id_ in shown:
+            if f"{type_}/{id_}" not in written_down:
+                del self.store.shown[type_, id_]
 
     async def night(self) -> None:
         db, shared = self.mortal, self.shared
