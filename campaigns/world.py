@@ -76,6 +76,7 @@ class World:
         self.lost_answers = LostAnswers(self.life.around(self._way))
         self.transport = InProcess(seen_by_client(self.store, self.lost_answers))
         self._own_edits = self._patients = 0
+        self._told: set[tuple[str, str]] = set()  # what was shown before the last write
         with shared.db.write() as connection:
             wants.add_emr(connection, slug, profile=profile)
         self.store.load(wants.surroundings())
@@ -88,6 +89,8 @@ class World:
         await asyncio.sleep(0)
 
     async def _way(self, incoming: Incoming) -> Outgoing:
+        if incoming.method in ("POST", "PUT"):
+            self._told = set(self.store.shown)
         return await (self._door if self.calm else self.faults)(incoming)
 
     @property
@@ -175,15 +178,16 @@ class World:
     # --- a night, as flow.nightly has it
 
     async def _night_with_deaths(self) -> None:
-        before = set(self.store.shown)
+        self._told = set(self.store.shown)
         try:
             await self.night()
         except Crash:
-            self._forget(self.store.shown.keys() - before)
+            self._forget(self.store.shown.keys() - self._told)
             self.now += dt.timedelta(seconds=self.rng.choice((1, 60, 900)))
 
     def _forget(self, shown: set[tuple[str, str]]) -> None:
-        """What only a process has seen that died before it could write it down, nobody knows."""
+        """What only a process has seen that died before it could write it down, nobody knows. It had the
+        time for whatever it had seen before its last write to the EMR."""
         written_down = {row.reference for row in self.rows()}
         for type_, id_ in shown:
             if f"{type_}/{id_}" not in written_down:
