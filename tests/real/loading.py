@@ -34,12 +34,13 @@ def with_plain_references(resources: Iterable[Resource], targets: Iterable[Resou
     return [_plain(resource, known) for resource in resources]
 
 
-def load(base_url: str, resources: Iterable[Resource]) -> None:
+def load(base_url: str, resources: Iterable[Resource]) -> int:
     """PUT every resource under its own id, in transactions of 100, one after the other: on this server
     parallel first writes with the same tag or profile collide. Ids of digits only are refused. `meta` is
     left out: it comes from another server, and looking up its profiles costs most of the time.
     Newer servers refuse a reference that leads nowhere, and the transaction with it: there everything
-    else of it is written one by one. Raises httpx.HTTPStatusError for any other refusal.
+    else of it is written one by one. Returns how many were sent; raises httpx.HTTPStatusError for any
+    other refusal.
     """
     wanted = list(resources)
     with httpx.Client(timeout=120, headers={"Prefer": "return=minimal"}) as client:
@@ -49,6 +50,7 @@ def load(base_url: str, resources: Iterable[Resource]) -> None:
             if answer.status_code == 400:
                 answer = client.post(base_url, json=_bundle("batch", batch))
             answer.raise_for_status()
+    return len(wanted)
 
 
 def empty(base_url: str) -> None:
