@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,7 @@ from cm_service.flow.updating import Updating
 from cm_service.sandbox.personality import personality_named
 from tests.flow.night_world import AS_OF, BASE, Practice, a1c, out_of_range
 from tests.flow.passport_world import serve
-
-DAY = dt.timedelta(days=1)
-SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the store is no matter here
-
-
-class KilledError(BaseException):
-    """The process ends here."""
+from tests.flow.test_night_faults import DAY, SQLITE, KilledError
 
 
 def shown(clinic: Practice) -> Json:

@@ -9,7 +9,6 @@ test patients of its own, or call `loading.empty` at the start of a module that 
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -68,11 +67,7 @@ reuse_cached_search_results_millis=0
 
 @pytest.fixture(scope="session")
 def foreign_emr() -> Iterator[str]:
-    """The base URL of the running server, without a slash at its end. FOREIGN_EMR names one that runs
-    already, such as a newer HAPI: an empty one that knows `$expunge`."""
-    if given := os.environ.get("FOREIGN_EMR"):
-        yield given
-        return
+    """The base URL of the running server, without a slash at its end."""
     if not shutil.which("java"):
         missing("Java 17 is not installed")
     for artefact in (RUNNER, SERVER):

@@ -38,18 +38,13 @@ def load(base_url: str, resources: Iterable[Resource]) -> int:
     """PUT every resource under its own id, in transactions of 100, one after the other: on this server
     parallel first writes with the same tag or profile collide. Ids of digits only are refused. `meta` is
     left out: it comes from another server, and looking up its profiles costs most of the time.
-    Newer servers refuse a reference that leads nowhere, and the transaction with it: there everything
-    else of it is written one by one. Returns how many were sent; raises httpx.HTTPStatusError for any
-    other refusal.
+    Returns how many were written; raises httpx.HTTPStatusError when a transaction was refused.
     """
     wanted = list(resources)
     with httpx.Client(timeout=120, headers={"Prefer": "return=minimal"}) as client:
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
-            answer = client.post(base_url, json=_bundle("transaction", batch))
-            if answer.status_code == 400:
-                answer = client.post(base_url, json=_bundle("batch", batch))
-            answer.raise_for_status()
+            client.post(base_url, json=_transaction(batch)).raise_for_status()
     return len(wanted)
 
 
@@ -67,7 +62,7 @@ def errors_found_by(base_url: str, resource: Resource) -> list[str]:
     return [issue["diagnostics"] for issue in issues if issue["severity"] in ("error", "fatal")]
 
 
-def _bundle(type_: str, batch: list[Resource]) -> Resource:
+def _transaction(batch: list[Resource]) -> Resource:
     entries = [
         {
             "resource": {name: value for name, value in each.items() if name != "meta"},
@@ -75,7 +70,7 @@ def _bundle(type_: str, batch: list[Resource]) -> Resource:
         }
         for each in batch
     ]
-    return {"resourceType": "Bundle", "type": type_, "entry": entries}
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
 def _by_identifier(targets: Iterable[Resource]) -> Iterator[tuple[str, str]]:

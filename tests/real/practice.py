@@ -25,7 +25,7 @@ TELLING = (
 )
 OTHERS = 6
 _PLACES = ("Organization", "Location", "Practitioner")
-_RECORDS = ("Encounter", "CareTeam", "Condition", "Procedure", "CarePlan")
+_RECORDS = ("CareTeam", "Encounter", "Condition", "Procedure", "CarePlan")
 # What every US server knows; without them $validate calls any code of theirs an error.
 _VOCABULARIES = {
     "http://hl7.org/fhir/us/core/CodeSystem/careplan-category": ("assess-plan",),

@@ -191,10 +191,10 @@ def concepts_of(fact: Fact) -> tuple[Concept, ...]:
     """What a resource says it is: Encounter.type, or the code of any other type that has one."""
     if isinstance(fact, EncounterFact):
         return fact.types
-    return (fact.code,) if isinstance(fact, CODED) else ()
+    return (fact.code,) if isinstance(fact, _CODED) else ()
 
 
-CODED = (ObservationFact, ConditionFact, ProcedureFact, ServiceRequestFact)
+_CODED = (ObservationFact, ConditionFact, ProcedureFact, ServiceRequestFact)
 AnyFact = (
     PatientFact
     | ObservationFact
