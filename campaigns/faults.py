@@ -28,6 +28,7 @@ from cm_service.settings import Settings
 
 COUNT, SEED, WORKERS = 10_000, 1, 12
 FAULTS_A_WORLD, SHARE = 500, 0.5
+WORLDS_A_PART = 60
 SEARCHABLE = ("generous", "hapi", "medplum")
 MOST_UNKNOWN = 0.01
 
@@ -86,25 +87,27 @@ def shared_by_all(folder: Path, database_url: str | None, *, share: float = SHAR
     return Shared(db, settings, wants.templates(db, folder), share)
 
 
-def _part(options: argparse.Namespace, part: int) -> Counter[str]:
-    """One process's share, on a store of its own."""
+def _part(options: argparse.Namespace, parts: int, part: int) -> Counter[str]:
+    """One of so many parts, on a store of its own."""
+    began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="cm-faults-") as folder:
         shared = shared_by_all(Path(folder), options.database_url)
         names = tuple(options.personality or SEARCHABLE)
         figures = campaign(
-            shared, count=options.count, seed=options.seed, names=names, part=part, parts=options.processes
+            shared, count=options.count, seed=options.seed, names=names, part=part, parts=parts
         )
         shared.db.engine.dispose()
-    figures["processor seconds"] = round(time.process_time())
+    figures["processor seconds"] = round(time.process_time() - began)
     return figures
 
 
 def _all(options: argparse.Namespace) -> Counter[str]:
+    """A long campaign in many parts, so that no process waits long for the last one."""
     if options.processes == 1:
-        return _part(options, 0)
+        return _part(options, 1, 0)
+    parts = max(options.processes, options.count // (FAULTS_A_WORLD * WORLDS_A_PART))
     with ProcessPoolExecutor(options.processes) as pool:
-        parts = pool.map(partial(_part, options), range(options.processes))
-        return sum(parts, Counter())
+        return sum(pool.map(partial(_part, options, parts), range(parts)), Counter())
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from cm_service.db.tables import Emr, Instance
 from cm_service.errors import BadInput, Lost, Misconfigured
 
+_OF_SLUG = sa.select(Emr.__table__).where(Emr.slug == sa.bindparam("of_slug"))  # asked at every step
+
 
 def fix_identifier_base(connection: sa.Connection, base: str) -> None:
     """Store the base at the first run; raises Misconfigured when another one comes later, since
@@ -30,7 +32,7 @@ def add_emr(connection: sa.Connection, *, now: dt.datetime, **columns: Any) -> N
 
 
 def get_emr(connection: sa.Connection, slug: str) -> Any:
-    row = connection.execute(sa.select(Emr.__table__).where(Emr.slug == slug)).one_or_none()
+    row = connection.execute(_OF_SLUG, {"of_slug": slug}).one_or_none()
     if row is None:
         raise Lost(f"there is no EMR with the slug {slug}")
     return row

@@ -78,6 +78,11 @@ _SENT_AGAIN = sa.update(Placement).where(
     Placement.state.in_(("written", "refused", "conflict", "parked", "superseded")),
     Placement.deleted.is_(False),
 )
+_CLAIMED = (
+    sa.update(Placement)
+    .where(Placement.id == sa.bindparam("changed"), Placement.state == "pending")
+    .values(attempts=Placement.attempts + 1)
+)
 
 
 def every_placement() -> sa.Select[*tuple[Any, ...]]:
@@ -85,18 +90,33 @@ def every_placement() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*_WHOLE).join(Placement, Placement.intent_id == Intent.id)
 
 
+@cache
+def _outlines(in_states: bool) -> sa.Select[*tuple[Any, ...]]:
+    statement = _select(_OUTLINE).where(Intent.emr == sa.bindparam("of_emr")).order_by(Intent.id)
+    return statement.where(Placement.state.in_(_several("in_states"))) if in_states else statement
+
+
+def _several(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, expanding=True)
+
+
 def outline(connection: sa.Connection, emr: str, *states: str) -> list[Any]:
     """Rows without what was wanted, sent and read, oldest first: those may be large."""
-    statement = _select(_OUTLINE).where(Intent.emr == emr).order_by(Intent.id)
-    return list(connection.execute(statement.where(Placement.state.in_(states)) if states else statement))
+    values = {"of_emr": emr, "in_states": states} if states else {"of_emr": emr}
+    return list(connection.execute(_outlines(bool(states)), values))
+
+
+@cache
+def _of_patients() -> sa.Select[*tuple[Any, ...]]:
+    theirs = Intent.patient_id.in_(_several("wanted_patients"))
+    return _select().where(Intent.emr == sa.bindparam("of_emr"), theirs).order_by(Intent.id)
 
 
 def of_patients(connection: sa.Connection, emr: str, patient_ids: Iterable[str]) -> dict[str, list[Any]]:
     """Rows of intent and placement, oldest first, per patient."""
     found: dict[str, list[Any]] = {}
     for part in chunks(patient_ids):
-        statement = _select().where(Intent.emr == emr, Intent.patient_id.in_(part)).order_by(Intent.id)
-        for row in connection.execute(statement):
+        for row in connection.execute(_of_patients(), {"of_emr": emr, "wanted_patients": part}):
             found.setdefault(row.patient_id, []).append(row)
     return found
 
@@ -136,8 +156,8 @@ def listed(
 
 @cache
 def _by_value(columns: tuple[Any, ...]) -> sa.Select[*tuple[Any, ...]]:
-    values: sa.BindParameter[str] = sa.bindparam("wanted_values", expanding=True)
-    return _select(columns).where(Intent.emr == sa.bindparam("of_emr"), Intent.value.in_(values))
+    values = Intent.value.in_(_several("wanted_values"))
+    return _select(columns).where(Intent.emr == sa.bindparam("of_emr"), values)
 
 
 def by_value(connection: sa.Connection, emr: str, values: Iterable[str]) -> dict[tuple[str, str], Any]:
@@ -268,20 +288,15 @@ def claim(
 ) -> bool:
     """pending -> sending, by one worker only; committed, with what is sent, before the request leaves.
     `at` is the instant of the real clock, `now` that of the night; `astray` as the table has it."""
-    statement = (
-        sa.update(Placement)
-        .where(Placement.id == placement_id, Placement.state == "pending")
-        .values(
-            state="sending",
-            sent=sent,
-            astray=list(astray),
-            sent_at=at or now,
-            missed_at=None,
-            attempts=Placement.attempts + 1,
-            updated_at=now,
-        )
-    )
-    return connection.execute(statement).rowcount == 1
+    columns = {
+        "state": "sending",
+        "sent": sent,
+        "astray": list(astray),
+        "sent_at": at or now,
+        "missed_at": None,
+        "updated_at": now,
+    }
+    return connection.execute(_CLAIMED, {"changed": placement_id, **columns}).rowcount == 1
 
 
 def sending_becomes_unknown(connection: sa.Connection, emr: str, *, now: dt.datetime) -> int:
@@ -325,20 +340,26 @@ def has_adopted(connection: sa.Connection, emr: str) -> bool:
     return connection.scalar(found.limit(1)) is not None
 
 
-def sighted(connection: sa.Connection, row: Any) -> Any | None:
-    """Another thing that is known to stand in the same place: of the same patient rather than of others,
-    the newest of them. A search that does not show it shows nothing."""
+@cache
+def _sighted() -> sa.Select[*tuple[Any, ...]]:
     statement = _select().where(
-        Intent.emr == row.emr,
-        Intent.kind == row.kind,
-        Intent.id != row.id,
-        Placement.rung == row.rung,
+        Intent.emr == sa.bindparam("of_emr"),
+        Intent.kind == sa.bindparam("of_kind"),
+        Intent.id != sa.bindparam("but_for"),
+        Placement.rung == sa.bindparam("on_rung"),
         Placement.state == "written",
         Placement.deleted.is_(False),
         Placement.reference.is_not(None),
     )
-    first = (Intent.patient_id != row.patient_id, Placement.updated_at.desc(), Intent.id.desc())
-    return connection.execute(statement.order_by(*first).limit(1)).one_or_none()
+    other = Intent.patient_id != sa.bindparam("of_patient")
+    return statement.order_by(other, Placement.updated_at.desc(), Intent.id.desc()).limit(1)
+
+
+def sighted(connection: sa.Connection, row: Any) -> Any | None:
+    """Another thing that is known to stand in the same place: of the same patient rather than of others,
+    the newest of them. A search that does not show it shows nothing."""
+    values = {"of_emr": row.emr, "of_kind": row.kind, "but_for": row.id, "on_rung": row.rung}
+    return connection.execute(_sighted(), {**values, "of_patient": row.patient_id}).one_or_none()
 
 
 def holder(connection: sa.Connection, emr: str, reference: str) -> Any | None:

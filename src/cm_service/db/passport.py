@@ -13,6 +13,21 @@ from cm_service.db.sync import Rows, upsert
 from cm_service.db.tables import Intent, PassportChange, PassportFact, PassportVerb, Placement
 
 UNKNOWN = "unknown"
+# Built once, since building one takes longer than running it.
+_VERB = (
+    sa.select(PassportVerb.__table__)
+    .where(
+        PassportVerb.emr == sa.bindparam("of_emr"),
+        PassportVerb.resource == sa.bindparam("of_resource"),
+        PassportVerb.verb == sa.bindparam("named"),
+    )
+    .with_for_update()
+)
+_FACT = sa.select(PassportFact.__table__).where(
+    PassportFact.emr == sa.bindparam("of_emr"),
+    PassportFact.resource == sa.bindparam("of_resource"),
+    PassportFact.name == sa.bindparam("named"),
+)
 
 
 def verbs(connection: sa.Connection, emr: str, *, lock: bool = False) -> list[Any]:
@@ -24,10 +39,8 @@ def verbs(connection: sa.Connection, emr: str, *, lock: bool = False) -> list[An
 
 def verb(connection: sa.Connection, emr: str, resource: str, name: str) -> dict[str, Any]:
     """The columns of one pair, locked; blank where nothing is known of it."""
-    statement = sa.select(PassportVerb.__table__).where(
-        PassportVerb.emr == emr, PassportVerb.resource == resource, PassportVerb.verb == name
-    )
-    row = connection.execute(statement.with_for_update()).one_or_none()
+    values = {"of_emr": emr, "of_resource": resource, "named": name}
+    row = connection.execute(_VERB, values).one_or_none()
     return dict(row._mapping) if row is not None else blank(emr, resource, name)
 
 
@@ -50,10 +63,8 @@ def facts(connection: sa.Connection, emr: str) -> list[Any]:
 
 
 def fact(connection: sa.Connection, emr: str, resource: str, name: str) -> Any | None:
-    statement = sa.select(PassportFact.__table__).where(
-        PassportFact.emr == emr, PassportFact.resource == resource, PassportFact.name == name
-    )
-    return connection.execute(statement).one_or_none()
+    values = {"of_emr": emr, "of_resource": resource, "named": name}
+    return connection.execute(_FACT, values).one_or_none()
 
 
 def save_fact(
