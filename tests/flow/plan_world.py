@@ -81,8 +81,8 @@ class World:
         self.known.append(Known(id=number, resource=resource, state=State.PENDING, created_at=now, **minted))
 
     def deliver(self, now: dt.datetime = AS_OF) -> None:
-        """What is pending reaches the EMR; goals, then plans, then tasks."""
-        for each in sorted(self.known, key=lambda one: ("Goal", "CarePlan", "Task").index(one.kind)):
+        """What is pending reaches the EMR; goals, then plans (an enrolment's first), then tasks."""
+        for each in sorted(self.known, key=_turn):
             if each.state is State.PENDING and not each.deleted:
                 self._write(each, now)
 
@@ -155,6 +155,10 @@ class World:
 
     def _replace(self, known: Known) -> None:
         self.known = [known if each.value == known.value else each for each in self.known]
+
+
+def _turn(each: Known) -> tuple[int, bool]:
+    return ("Goal", "CarePlan", "Task").index(each.kind), each.code != "longitudinal"
 
 
 _MINTED = ("kind", "business_key", "system", "value", "rule", "code", "subject")

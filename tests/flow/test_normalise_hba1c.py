@@ -212,3 +212,13 @@ def test_a_goal_of_another_measure_has_no_percent() -> None:
 
 def test_an_implausible_goal_says_so() -> None:
     assert one(goal(below(70))).targets[0].quantity.why == "implausible"
+
+
+def test_what_was_seen_on_the_way_to_an_implausible_value_is_told_too() -> None:
+    assert one(a1c(7.8, unit="mmol/mol")).flags == ("unit_code_mismatch",)
+    assert one(a1c(200, code="59261-8", unit=None)).flags == ("unit_assumed_mmolmol",)
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u2009"])
+def test_the_spaces_of_typeset_text_are_spaces(space: str) -> None:
+    assert reading(a1c(valueString=f"7,8{space}%")).percent == Decimal("7.8")

@@ -250,3 +250,15 @@ def test_a_vague_frailty_date_leaves_the_band_open():
     answer = ask(condition(FRAIL, recorded="2025-11"))
     assert [str(one.value) for one in answer.options] == [*COMPLEX, *HEALTHY]
     assert answer.doubt == "complexity_not_assessed" and "complexity_not_assessed" in answer.flags
+
+
+def test_an_order_for_a_transplant_ends_no_kidney_failure():
+    for status in ("active", "completed"):
+        waiting = order("70536003", authored="2026-08-14", status=status)
+        assert band(condition("N18.6", onset="2018-01-01"), waiting) == VERY
+
+
+def test_an_order_is_no_sign_of_frailty():
+    aide = order("160734000", authored="2026-09-23")
+    assert band(condition(ILL), aide) == COMPLEX
+    assert band(aide) == HEALTHY

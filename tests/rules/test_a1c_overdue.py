@@ -114,7 +114,7 @@ def test_a_vague_date_decides_only_where_all_of_it_does():
     finding = decide(a1c("7.0", "2026-05"))
     assert (finding.outcome, finding.reasons, finding.flags) == (
         UNKNOWN,
-        ["no_usable_result"],
+        [],
         ["partial_date"],
     )
     assert finding.facts == {"last_test": "2026-05", "due": "2026-12-01"}

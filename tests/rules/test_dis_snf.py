@@ -50,6 +50,17 @@ def test_a_stay_or_member_that_ends_later_ends_the_watch():
     assert said(ask(RULE, fact, emer("11-15 10:00", "11-15 12:00"))) == UNSEEN
 
 
+def test_a_stay_that_was_never_closed_but_ended_earlier_does_not_end_the_watch():
+    forgotten = running(imp("10-25 08:00", "10-28 10:00"))
+    assert said(ask(RULE, forgotten, sent("11-05 08:00", "11-10 10:00"))) == UNSEEN
+
+
+def test_a_skilled_nursing_member_that_ended_days_ago_is_not_open():
+    nursing = snf("11-13 04:00", "11-18 09:00", status="onleave", disposition="other-hcf")
+    finding = ask(RULE, nursing, running(imp("11-19 05:00")))
+    assert said(finding) == NOTHING
+
+
 def test_an_open_stay_around_the_sending_member_ends_the_watch():
     inner = sent("11-11 10:00", "11-22 10:00", part_of="Encounter/outer")
     assert said(ask(RULE, running(imp("11-10 10:00", id="outer")), inner)) == NOTHING

@@ -347,6 +347,14 @@ def test_a_death_is_denied_only_by_what_happened_on_a_later_local_day(later, bel
     assert history(*facts).died_flags == (() if believed else ("expired_conflict",))
 
 
+@pytest.mark.parametrize("end", [None, "2027-11-05T10:00:00-05:00", "11-10 10:00"])
+def test_a_death_whose_end_is_not_believed_is_measured_by_its_start(end):
+    """In the future, or before the start: read as if absent."""
+    stay = imp("11-14 08:00", end, disposition="exp")
+    assert bool(dead(stay, enc("AMB", "11-12 09:00", "11-12 10:00")))
+    assert not dead(stay, enc("AMB", "11-20 09:00", "11-20 10:00"))
+
+
 def test_a_stay_whose_death_is_denied_reads_as_disposition_missing():
     stay = one(imp("11-10 10:00", "11-12 12:00", disposition="exp"), enc("AMB", "11-14", "11-14"))
     assert stay.left.missing

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from cm_service.fhir import rawjson
 from cm_service.flow import ours
 from cm_service.flow.ladder import Meaning, Rung, meaning_of
+from cm_service.flow.plans.identity import LONGITUDINAL
 
 _LAST = {"Task": 2, "Consent": 3, "Encounter": 4, "Communication": 5}
 _BUSY = frozenset({"refused", "unknown", "sending", "conflict"})
@@ -68,10 +69,10 @@ def stands_natively(row: Any) -> bool:
 
 
 def units(rows: Iterable[Any]) -> list[Unit]:
-    """Of one patient, in the order in which they go, since links go that way: goals of no plan, plans,
-    Tasks, then what people did."""
+    """Of one patient, in the order in which they go, since links go that way: goals of no plan, the
+    enrolment's plan, its transitions, Tasks, then what people did."""
     ordered = sorted(rows, key=lambda row: row.id)
-    plans = [row for row in ordered if row.kind == "CarePlan"]
+    plans = sorted((r for r in ordered if r.kind == "CarePlan"), key=lambda row: row.code != LONGITUDINAL)
     inside: set[int] = set()
     found: list[Unit] = []
     for plan in plans:

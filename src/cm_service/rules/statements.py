@@ -1,6 +1,6 @@
 """What a record states beside the chronic conditions: pregnancy, dialysis, frailty, transfusion ...
 
-One pass over Conditions, Procedures, Encounter.type and ServiceRequests picks what stands in a
+One pass over Conditions, Procedures, Encounter.type and some ServiceRequests picks what stands in a
 watched value set (`data/context.json`, `data/registry.json`); most patients have nothing there.
 """
 
@@ -43,6 +43,9 @@ WATCHED = frozenset(
 )
 # These are read whatever the clinical status says: what counts is that somebody wrote it then.
 _WHATEVER_STATUS = frozenset({"frailty", "palliative"})
+# An order says that palliative care or dialysis goes on; one for a transplant replaces no kidney yet, and
+# frailty is read from what was found and done (rules.md 1.7.3).
+_SAID_BY_ORDER = frozenset({"dialysis_service", "dialysis_status", "palliative"})
 _ORDERED = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _STANDING = {Standing.ACTIVE: True, Standing.UNSURE: None}
 AnyStatement = ConditionFact | ProcedureFact | EncounterFact | ServiceRequestFact
@@ -104,7 +107,7 @@ def statements(view: PatientView, clock: Clock) -> Statements:
         if encounters.is_finished(encounter) or encounters.is_open(encounter):
             _add_event(name, encounter, (encounter.end, encounter.start), pile, clock)
     for name, order in _watched(view, ServiceRequestFact):
-        if order.status in ("active", "completed") and order.intent in _ORDERED:
+        if name in _SAID_BY_ORDER and order.status in ("active", "completed") and order.intent in _ORDERED:
             _add_event(name, order, (order.authored, order.occurrence), pile, clock)
     held = {name: tuple(found[key] for key in sorted(found)) for name, found in pile.held.items()}
     return Statements(held, frozenset(pile.future))

@@ -160,11 +160,14 @@ def _left(encounter: EncounterFact, view: PatientView, clock: Clock) -> Disposit
 
 
 def is_contradicted(encounter: EncounterFact, view: PatientView, clock: Clock) -> bool:
-    """Was the patient seen, or blood taken, on a later local day than this encounter's end?"""
-    last = _last(encounter, clock)
-    if last is None:
-        return False
-    return any(_is_later(when, last.high, clock) for when in _signs_of_life(view))
+    """Was the patient seen, or blood taken, on a later local day than this encounter's end? An end that is
+    not believed is as if absent, and then the start speaks."""
+    if encounter.start is None:
+        last = _last(encounter, clock)
+    else:
+        start = clock.span(encounter.start)
+        last = _end(encounter.end, start, clock) or start
+    return last is not None and any(_is_later(when, last.high, clock) for when in _signs_of_life(view))
 
 
 def _signs_of_life(view: PatientView) -> list[When]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -80,6 +81,12 @@ class PatientView:
     def patient(self) -> PatientFact | None:
         """The surviving Patient (not one that was replaced), if it was read."""
         return next(iter(self.of(PatientFact)), None)
+
+    def afresh(self) -> PatientView:
+        """The same record with nothing derived from it yet: for another moment."""
+        other = copy.copy(self)
+        other._derived = {}
+        return other
 
     def derive(self, function: Callable[[PatientView, Clock], T], clock: Clock) -> T:
         """`function(self, ...)` once per patient; its turning points count for every asker."""

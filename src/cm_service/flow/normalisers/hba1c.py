@@ -26,6 +26,7 @@ _COMPARATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "≤": "<=", "≥": 
 _TEXT = re.compile(
     r"^\s*([<>]=?|≤|≥)?\s*(\d{1,3}(?:[.,]\d{1,2})?)\s*(%|mmol/mol)?\s*\(?(?:H|HH|L|LL|A)?\)?\s*$", re.ASCII
 )
+_SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")  # between number and unit in typeset text
 _WORDS = frozenset(HBA1C_SETS)
 _RANK = {family: rank for rank, family in enumerate(HBA1C_SETS.values())}
 _ANNOTATION = re.compile(r"\{[^}]*\}")
@@ -36,7 +37,7 @@ _MMOL = re.compile(rf"mmol\s*(?:/|per)\s*mol{_OF_HAEMOGLOBIN}", re.IGNORECASE)
 
 
 class Value(NamedTuple):
-    """A reading, and the flags of a usable one (an unusable one says why in itself)."""
+    """A reading, and what was seen on the way to it (an unusable one says why in itself)."""
 
     reading: Reading
     flags: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ def from_quantity(quantity: Quantity, kinds: Iterable[str], path: str) -> Value 
 
 def from_text(text: str, kinds: Iterable[str], path: str) -> Value:
     """valueString: accepted only where it is a number and nothing else; comma is the decimal point."""
-    found = _TEXT.match(text)
+    found = _TEXT.match(text.translate(_SPACES))
     if found is None:
         return _unusable(Written("", "", "", path, text), "non_numeric", kinds)
     comparator, number, unit = found.groups()
@@ -99,7 +100,7 @@ def read(written: Written, kinds: Iterable[str]) -> Value:
         return _unusable(written, why, held, number)
     percent = _to_percent(number, unit, held)
     if not LOWEST <= percent <= HIGHEST:
-        return _unusable(written, "implausible", held, number)
+        return _unusable(written, "implausible", held, number)._replace(flags=flags)
     reading = Reading(
         percent=percent,
         comparator=written.comparator,

@@ -74,9 +74,7 @@ def _transition(night: Night, need: TaskNeed, episode: Episode) -> Item | None:
     key = plan_key(night.patient_id, TRANSITION, episode.subject)
     plan = night.board.find("CarePlan", key)
     if plan is None:
-        whole = longitudinal(night)
-        part_of = {"partOf": [whole.link]} if whole else {}
-        return night.board.add(_item(night, need, key, {**part_of, **of_episode(episode)}))
+        return night.board.add(_item(night, need, key, of_episode(episode)))
     if plan.closed_by_person:
         return None
     plan.resource = {**plan.resource, "status": _first_status(night), "note": [{"text": "Open again"}]}

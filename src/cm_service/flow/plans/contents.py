@@ -15,7 +15,7 @@ from cm_service.flow.plans.board import Item
 from cm_service.flow.plans.careplans import is_goal_of
 from cm_service.flow.plans.compare import place, places_of
 from cm_service.flow.plans.context import Night
-from cm_service.flow.plans.identity import LONGITUDINAL
+from cm_service.flow.plans.identity import LONGITUDINAL, TRANSITION
 from cm_service.flow.plans.needs import JOIN, TaskNeed
 from cm_service.flow.plans.references import care_teams, contributors, held
 from cm_service.flow.plans.sources import lost
@@ -36,6 +36,7 @@ def _fill(night: Night, plan: Item, needs: list[TaskNeed]) -> None:
     episode = next((need.episode for need in needs if need.episode), None)
     wanted = {
         **(careplans.of_episode(episode) if episode else {}),
+        "partOf": plan.resource.get("partOf") or _part_of(night, plan),
         "addresses": _addresses(night, plan, needs),
         "supportingInfo": _supporting(night, plan, needs),
         "goal": _goals(night, plan),
@@ -49,6 +50,12 @@ def _belongs(need: TaskNeed, plan: Item) -> bool:
     if plan.code == LONGITUDINAL:
         return need.plan == JOIN
     return need.episode is not None and need.episode.subject == plan.subject
+
+
+def _part_of(night: Night, plan: Item) -> list[dict[str, Any]]:
+    """A transition is part of the enrolment's plan, whichever of the two was opened first."""
+    whole = careplans.longitudinal(night) if plan.code == TRANSITION else None
+    return [whole.link] if whole else []
 
 
 def _addresses(night: Night, plan: Item, needs: Iterable[TaskNeed]) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cm_service.flow.plans.context import Night
-from cm_service.rules.dates import instant_of
+from cm_service.rules.clock import Clock
+from cm_service.rules.condition_evidence import is_over
 from cm_service.rules.facts import ConditionFact, EncounterFact, Fact, ObservationFact
 
 MISTAKE, GONE, CHANGED = "source-entered-in-error", "source-gone", "source-changed"
@@ -15,7 +16,7 @@ _KINDS: dict[str, type[Fact]] = {
 
 
 def lost(night: Night, reference: str) -> str:
-    """The reason word if the resource is a mistake, has gone, or says that it does not hold; "" if
+    """The reason word if the resource is a mistake, has gone, or does not say (any more) that it holds; "" if
     it stands, or if so little was read that its absence means nothing."""
     kind, _, name = reference.partition("/")
     if kind not in _KINDS or not name:
@@ -29,14 +30,8 @@ def lost(night: Night, reference: str) -> str:
 
 
 def _says_no(night: Night, fact: Fact) -> bool:
-    if isinstance(fact, ConditionFact):
-        return (
-            fact.verification == "refuted" or fact.clinical in ("resolved", "inactive") or _over(night, fact)
-        )
-    return getattr(fact, "status", "") == "cancelled"
-
-
-def _over(night: Night, fact: ConditionFact) -> bool:
-    if fact.abated or fact.abatement is None:
-        return fact.abated
-    return instant_of(fact.abatement, night.zone) <= night.as_of
+    if not isinstance(fact, ConditionFact):
+        return getattr(fact, "status", "") in ("cancelled", "unknown")
+    if fact.verification not in ("", "confirmed") or fact.clinical in ("resolved", "inactive"):
+        return True
+    return is_over(fact, Clock(night.as_of, night.zone)) is True

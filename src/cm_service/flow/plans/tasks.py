@@ -28,6 +28,7 @@ _ALSO_CODED = {
     "ed-return": _TELEPHONE_FOLLOW_UP,
     "medication-reconciliation": _RECONCILIATION,
 }
+_PRIORITIES = ("routine", "urgent", "asap", "stat")  # in the order of FHIR's request-priority
 _RIDE_ALONG = frozenset({FLAG, SUPPORTING})
 
 
@@ -59,8 +60,7 @@ def made(
 def rewritten(night: Night, item: Item, need: TaskNeed) -> dict[str, Any]:
     """The Task as it stands, saying what the decision says now; untouched if that is no news."""
     created = created_at(item)
-    due = need.due.after(created, night.zone) if need.due.is_fixed else _standing_due(item)
-    now = said(night, need, created=created, due=due or need.due.after(created, night.zone))
+    now = said(night, need, created=created, due=_due(night, item, need, created))
     last = item.known.resource if item.known else item.resource
     if same(_signature(now, need), _signature(last, need), {}):
         return item.resource
@@ -90,6 +90,24 @@ def created_at(item: Item) -> dt.datetime:
         return dt.datetime.fromisoformat(str(item.resource.get("authoredOn", ""))).astimezone(dt.UTC)
     except ValueError:
         return item.known.created_at if item.known else dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _due(night: Night, item: Item, need: TaskNeed, created: dt.datetime) -> dt.datetime:
+    """Frozen, unless it follows from the decision, or the Task has become more urgent: then it is due as
+    soon as a new one would be, or when a person says."""
+    standing = None if need.due.is_fixed else _standing_due(item)
+    if standing is None:
+        return need.due.after(created, night.zone)
+    is_theirs = item.known is not None and "restriction" in item.known.human
+    if is_theirs or _PRIORITIES.index(need.priority) <= _PRIORITIES.index(_priority(item)):
+        return standing
+    return min(standing, need.due.after(night.as_of, night.zone))
+
+
+def _priority(item: Item) -> str:
+    """As it stands; what nobody knows is as urgent as can be, so that nothing follows from it."""
+    priority = str(item.resource.get("priority", ""))
+    return priority if priority in _PRIORITIES else _PRIORITIES[-1]
 
 
 def _standing_due(item: Item) -> dt.datetime | None:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from cm_service.flow.plans.board import Item
 from cm_service.flow.plans.context import LEFT, Night, gate_of
-from cm_service.flow.plans.inputs import EVENT, EVIDENCE, GROUPS, input_of, inputs_of
+from cm_service.flow.plans.hindsight import RETURN, Answer, answer_of, is_return, stood
+from cm_service.flow.plans.inputs import EVENT, EVIDENCE, input_of
 from cm_service.flow.plans.sources import CHANGED, lost
 from cm_service.flow.plans.words import evidence_text, fact_day, source_of
 from cm_service.rules.decision import Decision, Outcome
@@ -24,6 +25,7 @@ _WINDOW_DAYS = {
     "ED-OVERUSE": 364,
 }
 _TIME_WORDS = frozenset({"period_over", "no_recent_result", "no_usable_result"})
+_COUNTED = frozenset({"CHR-MULTI", "ED-OVERUSE"})
 _DOUBTS = frozenset({"input_incomplete", "deceased_conflict", "age_unknown"})
 
 
@@ -37,11 +39,6 @@ class Verdict(NamedTuple):
 
 
 KEEP = Verdict()
-
-
-class _Answer(NamedTuple):
-    outcome: Outcome
-    reasons: tuple[str, ...]
 
 
 def judge(night: Night, rule: str, subject: str, items: list[Item]) -> Verdict:
@@ -59,7 +56,7 @@ def judge(night: Night, rule: str, subject: str, items: list[Item]) -> Verdict:
 
 
 def _weigh(night: Night, decision: Decision, subject: str, tasks: list[Item]) -> Verdict:
-    answer, latest = _answer(decision, subject), tasks[-1] if tasks else None
+    answer, latest = answer_of(decision.rule, decision, subject), tasks[-1] if tasks else None
     if answer is not None and answer.outcome is Outcome.ELIGIBLE:
         return KEEP
     source = latest.source if latest else ""
@@ -67,26 +64,12 @@ def _weigh(night: Night, decision: Decision, subject: str, tasks: list[Item]) ->
         return Verdict(reason, is_mistake=True)
     if answer is None:
         return _absent(night, decision, latest)
-    if answer.outcome is Outcome.INSUFFICIENT_DATA or _is_only_time(night, decision, answer, latest):
+    if _is_old(decision, answer):
+        was_so = latest is None or stood(night, decision.rule, subject, latest)
+        return KEEP if was_so else Verdict(CHANGED, is_mistake=True)
+    if answer.outcome is Outcome.INSUFFICIENT_DATA or _is_awaited(decision, answer, latest):
         return KEEP
     return _moved_on(night, decision, answer, latest)
-
-
-def _answer(decision: Decision, subject: str) -> _Answer | None:
-    """What the rule says of this subject; None if it does not speak of it any more."""
-    episodes = decision.facts.get("episodes")
-    if not subject or (episodes is None and "stay_key" not in decision.facts and not _is_episodic(decision)):
-        return _Answer(decision.outcome, tuple(decision.reasons))
-    mine = [each for each in episodes or () if each.get("subject") == subject]
-    for outcome in (Outcome.ELIGIBLE, Outcome.INSUFFICIENT_DATA, Outcome.NOT_ELIGIBLE):
-        for each in reversed(mine):
-            if each.get("outcome") == outcome:
-                return _Answer(outcome, tuple(each.get("reasons", ())))
-    return None
-
-
-def _is_episodic(decision: Decision) -> bool:
-    return decision.rule.startswith("DIS-") or decision.rule == "ED-FU"
 
 
 def _absent(night: Night, decision: Decision, latest: Item | None) -> Verdict:
@@ -100,17 +83,17 @@ def _absent(night: Night, decision: Decision, latest: Item | None) -> Verdict:
     return Verdict("merged") if joined else Verdict(CHANGED, is_mistake=True)
 
 
-def _is_only_time(night: Night, decision: Decision, answer: _Answer, latest: Item | None) -> bool:
-    words = set(answer.reasons)
-    if words and words <= _TIME_WORDS:
-        return True
-    if "pending_newer_result" in decision.flags and not words:
+def _is_old(decision: Decision, answer: Answer) -> bool:
+    """May time alone have made this answer? Groups lapse and visits age without a word."""
+    if decision.rule in _COUNTED:
+        return answer.outcome is Outcome.NOT_ELIGIBLE
+    return bool(answer.reasons) and _TIME_WORDS.issuperset(answer.reasons)
+
+
+def _is_awaited(decision: Decision, answer: Answer, latest: Item | None) -> bool:
+    if "pending_newer_result" in decision.flags and not answer.reasons:
         return True  # blood was taken: the result will say whether the reminder was needless
-    if latest is not None and latest.code == "ed-return" and words == {"ed_return"}:
-        return True
-    if decision.rule == "CHR-MULTI":
-        return _has_lapsed(night, decision, latest)
-    return decision.rule == "ED-OVERUSE" and _has_aged(night, decision.rule, latest)
+    return latest is not None and latest.code == RETURN and is_return(answer)
 
 
 def _has_aged(night: Night, rule: str, latest: Item | None) -> bool:
@@ -119,18 +102,7 @@ def _has_aged(night: Night, rule: str, latest: Item | None) -> bool:
     return event is not None and window is not None and night.today > event + dt.timedelta(days=window)
 
 
-def _has_lapsed(night: Night, decision: Decision, latest: Item | None) -> bool:
-    """Do all Conditions still stand, and is a group missing all the same? Then a diagnosis has become
-    too old to count, which nobody said and nobody denied."""
-    written = (latest.known.resource if latest.known else latest.resource) if latest else {}
-    conditions = [str(text).partition(":")[0] for text in inputs_of(written, EVIDENCE)]
-    groups = set(str(input_of(written, GROUPS) or "").split(", "))
-    if any(lost(night, condition) for condition in conditions):
-        return False
-    return bool(groups - set(decision.facts.get("groups", ())))
-
-
-def _moved_on(night: Night, decision: Decision, answer: _Answer, latest: Item | None) -> Verdict:
+def _moved_on(night: Night, decision: Decision, answer: Answer, latest: Item | None) -> Verdict:
     """Withdrawn as a mistake where the very input says something else now; else the world moved on."""
     reason = next(iter(answer.reasons), "")
     first = decision.evidence[0] if decision.evidence else None
@@ -139,6 +111,6 @@ def _moved_on(night: Night, decision: Decision, answer: _Answer, latest: Item | 
         told = input_of(written, EVIDENCE)
         if first.type == "Observation" and told and told != evidence_text(first, night.zone):
             return Verdict(CHANGED, is_mistake=True)
-    if decision.rule in ("CHR-MULTI", "ED-OVERUSE") or not reason:
+    if not reason:
         return Verdict(CHANGED, is_mistake=True)
     return Verdict(reason, is_mistake=reason == "no_diabetes")

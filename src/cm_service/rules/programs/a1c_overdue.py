@@ -38,14 +38,14 @@ def _judge(threshold: Threshold, found: Results, view: PatientView, clock: Clock
         return Answer(Outcome.NOT_ELIGIBLE, (threshold.reason,), facts, threshold)
     if test is None:
         overdue: Maybe = True
-        reason = "never_tested"
+        reasons: tuple[str, ...] = ("never_tested",)
     else:
         out = _level(test, threshold)
         soonest, latest = _limits(out, view)
         facts["due"] = (test.span.high + dt.timedelta(days=latest + 1)).isoformat()
         overdue = _overdue(test, clock, soonest=soonest, latest=latest)
-        reason = _reason(overdue, test)
-    return _held_back(Answer(_OUTCOME[overdue], (reason,), facts, threshold), found)
+        reasons = _reasons(overdue, test, out)
+    return _held_back(Answer(_OUTCOME[overdue], reasons, facts, threshold), found)
 
 
 def _level(test: Result, threshold: Threshold) -> Maybe:
@@ -69,10 +69,13 @@ def _overdue(test: Result, clock: Clock, *, soonest: int, latest: int) -> Maybe:
     return True if clock.within_days(test.span, latest) is False else None
 
 
-def _reason(overdue: Maybe, test: Result) -> str:
-    if overdue is None:
-        return "comparator_undecided" if test.reading.comparator else "no_usable_result"
-    return "test_overdue" if overdue else "test_recent"
+def _reasons(overdue: Maybe, test: Result, out: Maybe) -> tuple[str, ...]:
+    """A level that is known leaves only the date open, which its own flag says."""
+    if overdue is not None:
+        return ("test_overdue",) if overdue else ("test_recent",)
+    if out is not None:
+        return ()
+    return ("comparator_undecided",) if test.reading.comparator else ("no_usable_result",)
 
 
 def _held_back(answer: Answer, found: Results) -> Answer:

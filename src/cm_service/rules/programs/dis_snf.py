@@ -17,7 +17,7 @@ from cm_service.rules.programs.episodes import (
     of_status,
     recent,
 )
-from cm_service.rules.stay_groups import State, Stay
+from cm_service.rules.stay_groups import State, Stay, more_than_a_day_ago
 from cm_service.rules.stay_members import Member
 from cm_service.rules.stays import History
 from cm_service.rules.view import PatientView
@@ -40,11 +40,16 @@ def _episode(stay: Stay, history: History, clock: Clock) -> Episode | None:
     if stay.state in (State.STALE, State.UNDATED):
         return _unknown(stay) if _fits(stay) else None
     for member in stay.members:
-        if member.is_snf and member.is_open:
+        if member.is_snf and member.is_open and not _is_over(member, clock):
             return _open(stay, member)
     sent = [m for m in stay.members if m.left.kind == _SENT and m.end and not m.is_open]
     unseen = [member for member in sent if not _is_followed(member, history)]
     return _unseen(stay, unseen[-1], clock) if unseen else None
+
+
+def _is_over(member: Member, clock: Clock) -> bool:
+    """It ended more than 24 h ago, whatever its status says."""
+    return member.end is not None and more_than_a_day_ago(member.end, clock)
 
 
 def _fits(stay: Stay) -> bool:
@@ -111,7 +116,7 @@ def _follows(member: Member, sent: Member) -> bool:
     end = sent.end
     if end is None:
         return False
-    if member.is_open:
+    if member.is_open and member.end is None:
         return True
     if member.is_snf and member.start.low >= end.high:
         return True
