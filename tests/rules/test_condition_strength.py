@@ -91,6 +91,11 @@ def test_a_stay_that_lists_the_diagnosis_is_its_encounter():
     assert counted(copd("2026-03-02", id="c"), stay(diagnoses=("Condition/c",))) == ["copd"]
 
 
+def test_what_bears_the_id_of_the_stay_or_of_the_diagnosis_and_is_another_type_is_neither():
+    assert counted(copd("2026-03-02", encounter="EpisodeOfCare/stay"), stay()) == []
+    assert counted(copd("2026-03-02", id="c"), stay(diagnoses=("Procedure/c",))) == []
+
+
 def test_the_one_diagnosis_of_a_stay_must_lie_in_the_reference_period_too():
     long_ago = stay(start="2024-11-01T08:00:00-05:00", end="2024-11-20T08:00:00-05:00")
     assert counted(copd("2024-11-21", encounter="Encounter/stay"), long_ago) == []

@@ -58,6 +58,13 @@ def test_urgent_from_two_groups_active_or_recorded_before_the_visit(conditions, 
     assert ask(RULE, VISIT, *conditions).facts["priority"] == priority
 
 
+@pytest.mark.parametrize(("kind", "priority"), [("Encounter", "urgent"), ("EpisodeOfCare", "routine")])
+def test_only_an_encounter_dates_a_condition(kind, priority):
+    old = enc("AMB", "2026-03-01 08:00", "2026-03-01 09:00", id="old")
+    over = condition("I50.9", clinical="resolved", encounter=f"{kind}/old")
+    assert ask(RULE, VISIT, old, condition("J44.9"), over).facts["priority"] == priority
+
+
 def test_it_is_raised_24_hours_after_the_end():
     assert said(ask(RULE, VISIT, as_of="11-22 09:59:59")) == no("ed_too_recent")
     assert said(ask(RULE, VISIT, as_of="11-22 10:00")) == ELIGIBLE

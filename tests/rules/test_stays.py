@@ -120,6 +120,12 @@ def test_siblings_under_a_parent_that_is_a_stay_are_one_stay_and_a_loop_ends():
     assert len(groups(top, a, imp("11-08 08:00", "11-09 10:00", id="b", part_of="Encounter/top"))) == 1
 
 
+def test_a_part_of_another_type_links_nothing():
+    first, second = emer("11-12 10:00", "11-12 12:00"), emer("11-12 15:00", "11-12 18:00")
+    other = msgspec.structs.replace(second, part_of="EpisodeOfCare/" + first.id)
+    assert len(groups(first, other)) == 2
+
+
 def test_days_without_a_time_touch_when_they_only_share_a_day():
     assert len(groups(imp("11-10", "11-12"), emer("11-12", "11-12"))) == 2
     assert len(groups(imp("11-10", "11-12"), emer("11-11", "11-11"))) == 1

@@ -11,6 +11,7 @@ from cm_service.rules.clock import Clock, Span
 from cm_service.rules.condition_codes import LISTED, Coded
 from cm_service.rules.dates import When, date_flags, instant_of
 from cm_service.rules.facts import ConditionFact, EncounterFact
+from cm_service.rules.references import id_in
 from cm_service.rules.view import PatientView
 
 ACTIVE = frozenset({"active", "recurrence", "relapse"})
@@ -54,9 +55,10 @@ def visits(view: PatientView, clock: Clock) -> Visits:
     listing: dict[str, EncounterFact] = {}
     for encounter in happened:
         for reference in encounter.diagnoses:
-            known = listing.setdefault(reference.rpartition("/")[2], encounter)
+            name = id_in(reference, "Condition")
+            known = listing.setdefault(name, encounter)
             if _order(encounter, clock) < _order(known, clock):
-                listing[reference.rpartition("/")[2]] = encounter
+                listing[name] = encounter
     return Visits({encounter.id: encounter for encounter in happened}, listing)
 
 
@@ -139,7 +141,7 @@ def _start(condition: ConditionFact, view: PatientView, clock: Clock) -> When | 
 def encounter_of(condition: ConditionFact, view: PatientView, clock: Clock) -> EncounterFact | None:
     """The encounter that the Condition names, else the first one that lists it as a diagnosis."""
     known = view.derive(visits, clock)
-    named = known.by_id.get((condition.encounter or "").rpartition("/")[2])
+    named = known.by_id.get(id_in(condition.encounter, "Encounter"))
     return named or known.listing.get(condition.id)
 
 

@@ -9,6 +9,7 @@ from cm_service.rules.conditions import evidence_of
 from cm_service.rules.dates import When
 from cm_service.rules.decision import Evidence
 from cm_service.rules.facts import ConditionFact, EncounterFact
+from cm_service.rules.references import id_in
 from cm_service.rules.view import PatientView
 
 _GROUPS = {
@@ -50,7 +51,7 @@ def _was_there(condition: ConditionFact, visit: Span, view: PatientView, clock: 
 
 
 def _encounter_start(condition: ConditionFact, view: PatientView) -> When | None:
-    wanted = (condition.encounter or "").rpartition("/")[2]
+    wanted = id_in(condition.encounter, "Encounter")
     found = (e.start for e in view.of(EncounterFact) if wanted and e.id == wanted)
     return next(found, None)
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 from cm_service.rules.clock import Span
 from cm_service.rules.dates import Precision
 from cm_service.rules.facts import EncounterFact
+from cm_service.rules.references import id_in
 from cm_service.rules.stay_members import Member
 
 _DAY = dt.timedelta(days=1)
@@ -71,8 +72,8 @@ def _ancestors(encounter: EncounterFact, encounters: Mapping[str, EncounterFact]
     above = set[str]()
     reference = encounter.part_of
     while reference:
-        name = reference.rpartition("/")[2]
-        if name in above or name == encounter.id:
+        name = id_in(reference, "Encounter")
+        if not name or name in above or name == encounter.id:
             break
         above.add(name)
         parent = encounters.get(name)
