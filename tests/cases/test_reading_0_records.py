@@ -12,6 +12,7 @@ from tests.cases.fhir_json import (
     LOINC,
     a1c,
     condition,
+    consent,
     diabetes,
     diagnosis,
     encounter,
@@ -217,6 +218,49 @@ def test_replaced_by_somebody_who_is_not_there_is_stopped_all_the_same() -> None
     answer = evaluate(world)
     assert answer.patients["p1"]["A1C-OUT"]["outcome"] == NO
     assert "GX-01" in answer.patients["p1"]["A1C-OUT"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"identifier": {"system": "urn:x", "value": "1"}}, {"display": "Somebody"}, None],
+    ids=["identifier", "display", "none"],
+)
+def test_replaced_by_nobody_who_is_named_is_stopped_all_the_same(other: Json | None) -> None:
+    nameless = patient(link=[{"type": "replaced-by"} | ({"other": other} if other else {})])
+    decisions = decide([nameless, diabetes(), HIGH])
+    assert {tuple(each["reasons"]) for each in decisions.values()} == {("GX-01", "merged_into_survivor")}
+
+
+def test_who_name_nobody_are_not_taken_for_one_person() -> None:
+    nameless = [{"type": "replaced-by"}]
+    world = [replaced("a", "b"), patient("b", link=nameless), patient("c", link=nameless), *DM]
+    answer = evaluate([*world, filed(HIGH, "c"), filed(condition("E11.9", "dm-a"), "a")]).patients
+    for who in "abc":
+        assert "merged_into_survivor" in answer[who]["A1C-OUT"]["reasons"]
+    assert answer["b"]["A1C-OUT"]["facts"] == {"threshold": 7.0}, "what was filed under a, and no result of c"
+    assert "GX-01" not in answer["p1"]["A1C-OUT"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        [patient(deceasedBoolean=True), patient(deceasedBoolean=False)],
+        [patient(birthDate="1950-01-01"), patient()],
+    ],
+    ids=["deceased", "birth"],
+)
+def test_two_versions_of_a_patient_without_anything_to_order_them_are_flagged_on_every_rule(
+    versions: list[Json],
+) -> None:
+    decisions = decide([*versions, diabetes(), HIGH])
+    assert decisions["A1C-OUT"]["outcome"] == YES
+    assert all("duplicate_version" in each["flags"] for each in decisions.values())
+
+
+def test_two_versions_of_a_consent_are_flagged_where_it_may_stop_something() -> None:
+    decisions = decide([*DM, HIGH, consent("deny", "2026-10-01"), consent("permit", "2026-10-01")])
+    assert (decisions["A1C-OUT"]["outcome"], decisions["A1C-OUT"]["flags"]) == (YES, ["duplicate_version"])
+    assert decisions["DIS-TCM"]["flags"] == []
 
 
 def test_every_decision_says_what_it_rests_on() -> None:

@@ -303,6 +303,27 @@ def test_a_merge_moves_the_work_and_an_unmerge_moves_it_back(database: Database,
 
 
 @SQLITE
+def test_a_record_that_was_merged_into_nobody_known_is_closed_until_it_is_unmerged(
+    database: Database, tmp_path: Path
+) -> None:
+    def nameless(found: Json) -> None:
+        found["link"] = [{"type": "replaced-by", "other": {"display": "Somebody"}}]
+
+    with practice(database, tmp_path, [*out_of_range("old"), *out_of_range("other")]) as clinic:
+        clinic.run()
+        for who in ("old", "other"):
+            clinic.emr.clinician_edit("Patient", who, nameless)
+        clinic.run(AS_OF + DAY)
+        assert open_tasks(clinic) == {}
+        with database.read() as connection:
+            held = sync.held_records(connection, "clinic")
+        assert {who: each.survivor for who, each in held.items()} == {"old": "old", "other": "other"}
+        unmerge(clinic, "old")
+        clinic.run(AS_OF + 2 * DAY)
+        assert open_tasks(clinic) == {"old": 1}
+
+
+@SQLITE
 def test_what_was_done_for_the_replaced_patient_counts_for_the_survivor(
     database: Database, tmp_path: Path
 ) -> None:

@@ -222,6 +222,16 @@ def test_a_merged_patient_names_the_survivor() -> None:
 
 
 @pytest.mark.parametrize(
+    "other", [{"identifier": {"system": "urn:x", "value": "1"}}, {"display": "Somebody"}, {}, None]
+)
+def test_a_merged_patient_may_name_nobody(other: Json | None) -> None:
+    nameless = {"type": "replaced-by", "other": other}
+    assert one(patient(link=[nameless])).replaced_by == ""
+    named = {"type": "replaced-by", "other": {"reference": "Patient/new"}}
+    assert one(patient(link=[nameless, named])).replaced_by == "new"
+
+
+@pytest.mark.parametrize(
     ("effective", "raw"),
     [
         ({"effectiveDateTime": "2026-11"}, "2026-11"),

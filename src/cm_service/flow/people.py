@@ -35,15 +35,16 @@ class Surroundings(NamedTuple):
 
 
 def replaced_by(patient_id: str, facts: Facts) -> str | None:
-    """The id that this Patient names as its survivor."""
+    """The id that this Patient names as its survivor, "" if it is replaced and names none."""
     patient = facts.get(f"Patient/{patient_id}")
     return patient.replaced_by if isinstance(patient, PatientFact) else None
 
 
 def survivor_of(patient_id: str, links: Mapping[str, str | None]) -> str:
-    """Follow replaced-by links to their end; a ring of links has no survivor, so nobody moves."""
+    """Follow replaced-by links to their end, which may be one that is itself replaced by nobody knows
+    whom; a ring of links has no survivor, so nobody moves."""
     seen = [patient_id]
-    while (following := links.get(seen[-1])) is not None:
+    while following := links.get(seen[-1]):
         if following in seen:
             return patient_id
         seen.append(following)

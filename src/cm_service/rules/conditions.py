@@ -11,7 +11,7 @@ from cm_service.rules.condition_codes import UNCODED, Coded, coded
 from cm_service.rules.condition_evidence import Seen, look
 from cm_service.rules.condition_strength import Item
 from cm_service.rules.decision import Evidence
-from cm_service.rules.facts import ConditionFact
+from cm_service.rules.facts import ConditionFact, codes_text
 from cm_service.rules.view import PatientView
 
 # Words of flags.csv that belong to CHR-MULTI alone.
@@ -140,7 +140,7 @@ def evidence_of(condition: ConditionFact, group: str) -> Evidence:
         id=condition.id,
         version=condition.version,
         path="Condition.code",
-        raw=" ".join(f"{coding.system}|{coding.code}" for coding in condition.code.codings),
+        raw=codes_text((condition.code,)),
         value=group,
         date=date.raw if date else "",
     )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from cm_service.rules.facts import Coding, Concept, EncounterFact, PlaceFact
 from cm_service.rules.value_sets import SNOMED, load, normal
 
+DISPOSITION = "Encounter.hospitalization.dischargeDisposition"
 OPEN = frozenset({"in-progress", "onleave", "arrived", "triaged"})
 CONTACT = frozenset({"AMB", "VR", "HH", "FLD"})
 ACUTE = frozenset({"IMP", "ACUTE"})

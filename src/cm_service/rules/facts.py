@@ -7,6 +7,7 @@ are true of the resource whatever the day (for instance `unit_assumed_percent`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -45,7 +46,7 @@ class PatientFact(Fact, frozen=True, tag="Patient"):
     deceased: bool | None = None  # deceasedBoolean
     deceased_at: When | None = None  # deceasedDateTime
     active: bool | None = None
-    replaced_by: str | None = None  # id of the surviving Patient (link.type replaced-by)
+    replaced_by: str | None = None  # id of the surviving Patient (link.type replaced-by), "" if none is named
     gender: str = ""
     name: str = ""  # for people's eyes only; no rule reads it
     practitioners: tuple[str, ...] = ()  # generalPractitioner references
@@ -185,6 +186,11 @@ class PlaceFact(Fact, frozen=True, tag="Place"):
 
     name: str = ""
     types: tuple[Concept, ...] = ()
+
+
+def codes_text(concepts: Iterable[Concept]) -> str:
+    """All codes as written, "system|code" with blanks between: the raw text of evidence."""
+    return " ".join(f"{coding.system}|{coding.code}" for concept in concepts for coding in concept.codings)
 
 
 def concepts_of(fact: Fact) -> tuple[Concept, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cm_service.rules import hospice, stays
+from cm_service.rules import gone, hospice
 from cm_service.rules.clock import Clock, Span, is_later
-from cm_service.rules.dates import When, date_flags
+from cm_service.rules.dates import date_flags
 from cm_service.rules.decision import Evidence
 from cm_service.rules.facts import ConsentFact, PatientFact
 from cm_service.rules.value_sets import LOINC, normal
@@ -46,9 +46,9 @@ def assess(view: PatientView, clock: Clock) -> Gates:
     """For `view.derive`. Without a Patient the age is unknown and nobody is known to have died."""
     patient = view.patient
     adult = _adult(patient, view, clock)
-    conflict = patient is not None and _death(patient, clock) is None
+    left = view.derive(gone.assess, clock)
     answers = {
-        "GX-01": _gone(patient, view, clock, conflict=conflict),
+        "GX-01": Answer(left.reasons, left.flags, left.evidence),
         "GX-04": _young(patient, adult),
         "GX-02": _hospice(view, clock),
         "GX-03": _declined(view, clock),
@@ -58,32 +58,9 @@ def assess(view: PatientView, clock: Clock) -> Gates:
         flags={gate: answer.flags for gate, answer in answers.items() if answer.flags},
         evidence={gate: answer.evidence for gate, answer in answers.items() if answer.evidence},
         spared={"GX-04": _PEDIATRIC} if view.parameters.gx_pediatric_discharge else {},
-        deceased_conflict=conflict,
+        deceased_conflict=left.conflict,
         adult=adult,
     )
-
-
-def _death(patient: PatientFact, clock: Clock) -> bool | None:
-    """Has the patient died? None where the date of death lies wholly in the future."""
-    if patient.deceased_at is None:
-        return patient.deceased is True
-    span = clock.span(patient.deceased_at)
-    died = clock.passed(span.instant) if span.instant else clock.reached(span.low)
-    return True if died or patient.deceased else None
-
-
-def _gone(patient: PatientFact | None, view: PatientView, clock: Clock, *, conflict: bool) -> Answer:
-    """GX-01: dead, no longer a patient here, or merged into another."""
-    if patient is None:
-        return Answer()
-    reasons: list[str] = []
-    if patient.replaced_by:
-        reasons = ["GX-01", "merged_into_survivor"]
-    seen_to_die = bool(view.derive(stays.death, clock).encounters)
-    if patient.active is False or _death(patient, clock) or seen_to_die:
-        reasons = reasons or ["GX-01"]
-    flags = (*date_flags(patient.deceased_at), *(("deceased_conflict",) if conflict else ()))
-    return Answer(tuple(reasons), flags, (_patient(patient, "Patient.deceased[x]", patient.deceased_at),))
 
 
 def _adult(patient: PatientFact | None, view: PatientView, clock: Clock) -> bool | None:
@@ -96,13 +73,11 @@ def _young(patient: PatientFact | None, adult: bool | None) -> Answer:
     """GX-04: younger than the age floor."""
     if patient is None or patient.birth is None:
         return Answer()
-    evidence = _patient(patient, "Patient.birthDate", patient.birth)
-    return Answer(("GX-04",) if adult is False else (), date_flags(patient.birth), (evidence,))
-
-
-def _patient(patient: PatientFact, path: str, when: When | None) -> Evidence:
-    date = when.raw if when else ""
-    return Evidence(type="Patient", id=patient.id, version=patient.version, path=path, date=date)
+    flags = (*patient.flags, *date_flags(patient.birth))
+    if adult is not False:
+        return Answer(flags=flags)
+    born = patient.birth.raw
+    return Answer(("GX-04",), flags, (gone.element(patient, "birthDate", born, born),))
 
 
 def _hospice(view: PatientView, clock: Clock) -> Answer:
@@ -144,11 +119,20 @@ def _denials(view: PatientView, clock: Clock, flags: set[str]) -> list[ConsentFa
         spoken = [c for c in view.of(ConsentFact) if _speaks(c, category) and _is_past(c, clock, flags)]
         permits = [clock.span(c.date) for c in spoken if c.provision == "permit" and c.date]
         for consent in spoken:
+            flags.update(_told(consent, view, clock))
             if consent.provision == "deny" and _stands(consent, permits, view, clock):
                 standing[consent.id] = consent
-    for consent in standing.values():
-        flags.update(consent.flags, date_flags(consent.date), () if consent.date else ("undated",))
     return list(standing.values())
+
+
+def _told(consent: ConsentFact, view: PatientView, clock: Clock) -> tuple[str, ...]:
+    """Its flags, unless it is a refusal of too long ago."""
+    if consent.date is None:
+        return (*consent.flags, "undated")
+    flags = (*consent.flags, *date_flags(consent.date))
+    if flags and consent.provision == "deny" and not _is_recent(clock.span(consent.date), view, clock):
+        return ()
+    return flags
 
 
 def _code(text: str) -> tuple[str, str]:
@@ -176,4 +160,8 @@ def _stands(consent: ConsentFact, permits: list[Span], view: PatientView, clock:
     span = clock.span(consent.date)
     if any(is_later(permit, span) for permit in permits):
         return False
+    return _is_recent(span, view, clock)
+
+
+def _is_recent(span: Span, view: PatientView, clock: Clock) -> bool:
     return clock.within_days(span, view.parameters.gx_decline_cooloff_days) is not False

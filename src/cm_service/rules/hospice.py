@@ -18,6 +18,8 @@ from cm_service.rules.facts import (
     ObservationFact,
     ProcedureFact,
     ServiceRequestFact,
+    codes_text,
+    concepts_of,
 )
 from cm_service.rules.value_sets import SNOMED, normal
 from cm_service.rules.view import PatientView
@@ -33,10 +35,10 @@ _NO_END = frozenset({"expired", "hospice", "transfer", "transfer_snf"})
 
 
 class Sign(NamedTuple):
-    """Something that says hospice, or (in `ends`) that takes it back. It begins and was last seen on
-    local days; `goes_on` while it has not ended; without any date it stands."""
+    """Something that says hospice by the codes in `path`. It begins and was last seen on local days;
+    `goes_on` while it has not ended; without any date it stands."""
 
-    type: str
+    path: str
     fact: Fact
     begin: When | None
     last: When | None
@@ -61,8 +63,9 @@ def assess(view: PatientView, clock: Clock) -> Hospice:
         if sign.begin is None:
             flags.add("undated")
     ended = bool(signs) and any(not _any_after(end, signs, clock) for end in _ends(view, clock))
-    evidence = sorted({_evidence(sign) for sign in signs}, key=lambda e: (e.type, e.id, e.date))
-    return Hospice(bool(signs) and not ended, tuple(sorted(flags)), tuple(evidence))
+    now = bool(signs) and not ended
+    evidence = {_evidence(sign) for sign in signs} if now else ()
+    return Hospice(now, tuple(sorted(flags)), tuple(sorted(evidence, key=_order)))
 
 
 def _counts(sign: Sign, view: PatientView, clock: Clock) -> bool:
@@ -85,20 +88,20 @@ def _signs(view: PatientView, clock: Clock) -> Iterator[Sign]:
     for order in _orders(view):
         if order.status in ("active", "completed"):
             when = order.authored or order.occurrence
-            yield Sign("ServiceRequest", order, when, when)
+            yield Sign("ServiceRequest.code", order, when, when)
     for procedure in view.stated(ProcedureFact).get(_HOSPICE, ()):
         if procedure.status in ("completed", "in-progress"):
             going = procedure.status == "in-progress"
             last = procedure.end or procedure.start
-            yield Sign("Procedure", procedure, procedure.start or last, last, going)
+            yield Sign("Procedure.code", procedure, procedure.start or last, last, going)
     for condition in view.stated(ConditionFact).get(_HOSPICE, ()):
         if _is_so(condition, clock):
             begin = condition.onset or condition.recorded
-            yield Sign("Condition", condition, begin, condition.recorded or begin)
+            yield Sign("Condition.code", condition, begin, condition.recorded or begin)
     for result in _results(view):
         if result.status in _RESULTS:
             when = result.effective or result.issued
-            yield Sign("Observation", result, when, when)
+            yield Sign("Observation.code", result, when, when)
 
 
 def _encounters(view: PatientView, clock: Clock) -> Iterator[Sign]:
@@ -107,13 +110,13 @@ def _encounters(view: PatientView, clock: Clock) -> Iterator[Sign]:
         finished, end = encounters.is_finished(encounter), _past_end(encounter, clock)
         if finished or encounters.is_open(encounter):
             begin, goes_on = encounter.start or end, not finished and end is None
-            yield Sign("Encounter", encounter, begin, end or begin, goes_on)
+            yield Sign("Encounter.type", encounter, begin, end or begin, goes_on)
     for encounter in view.of(EncounterFact):
         if encounter.disposition is None or not encounters.is_finished(encounter):
             continue
         if encounters.disposition(encounter).kind == "hospice":
             sent = _past_end(encounter, clock) or encounter.start
-            yield Sign("Encounter", encounter, sent, sent)
+            yield Sign(encounters.DISPOSITION, encounter, sent, sent)
 
 
 def _hospice_encounters(view: PatientView) -> list[EncounterFact]:
@@ -163,12 +166,24 @@ def _ends(view: PatientView, clock: Clock) -> Iterator[Span]:
             yield clock.span(when)
 
 
+def _order(evidence: Evidence) -> tuple[str, ...]:
+    return evidence.type, evidence.id, evidence.date, evidence.path
+
+
 def _evidence(sign: Sign) -> Evidence:
     date = sign.last or sign.begin
     return Evidence(
-        type=sign.type,
+        type=sign.path.partition(".")[0],
         id=sign.fact.id,
         version=sign.fact.version,
+        path=sign.path,
+        raw=_raw(sign.fact, sign.path),
         value="hospice",
         date=date.raw if date else "",
     )
+
+
+def _raw(fact: Fact, path: str) -> str:
+    if isinstance(fact, EncounterFact) and path == encounters.DISPOSITION:
+        return encounters.disposition(fact).raw
+    return codes_text(concepts_of(fact))

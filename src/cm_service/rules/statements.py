@@ -22,6 +22,7 @@ from cm_service.rules.facts import (
     EncounterFact,
     ProcedureFact,
     ServiceRequestFact,
+    codes_text,
     concepts_of,
 )
 from cm_service.rules.view import PatientView
@@ -131,7 +132,7 @@ def evidence_of(statement: Statement) -> Evidence:
         id=fact.id,
         version=fact.version,
         path=f"{type_of(fact)}.{path}",
-        raw=" ".join(f"{c.system}|{c.code}" for concept in concepts_of(fact) for c in concept.codings),
+        raw=codes_text(concepts_of(fact)),
         value=statement.word,
         date=day.low.isoformat() if day is not None and day.exact else "",
     )

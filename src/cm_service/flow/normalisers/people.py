@@ -88,12 +88,13 @@ def patient(raw: Patient, context: Context) -> PatientFact:
 
 
 def _survivor(raw: Patient, context: Context) -> str | None:
-    """The id of the surviving Patient. One on another server is kept as written: this record is
-    replaced all the same, and nothing of ours has that id."""
-    for link in raw.link or ():
-        if link.type == "replaced-by" and link.other and link.other.reference:
-            return context.references.patient(link.other.reference) or link.other.reference
-    return None
+    """The id of the surviving Patient. One on another server is kept as written, and one whom no
+    reference names as "": this record is replaced all the same, and nothing of ours has that id."""
+    links = [link.other for link in raw.link or () if link.type == "replaced-by"]
+    if not links:
+        return None
+    named = next((other.reference for other in links if other and other.reference), "")
+    return context.references.patient(named) or named
 
 
 def _name(names: list[Name]) -> str:
