@@ -29,7 +29,7 @@ COPIES = 5
 DATA = Path(__file__).parents[1] / "tests" / "data" / "synthea"
 AS_OF = dt.datetime.fromisoformat("2026-11-20T20:00:00-05:00")
 ZONE = ZoneInfo("America/Detroit")
-SLUG = "bench"
+SLUG, BASE = "bench", "http://127.0.0.1/fhir"  # a night knows the base of its EMR
 
 
 def night(landing: Path, work: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def night(landing: Path, work: Path) -> dict[str, Any]:
             connection,
             now=AS_OF,
             slug=SLUG,
-            base_url="http://127.0.0.1/fhir",
+            base_url=BASE,
             timezone=str(ZONE),
             auth="none",
             token_reference=None,
@@ -60,7 +60,7 @@ def night(landing: Path, work: Path) -> dict[str, Any]:
         )
     gc.freeze()  # as the command line does, once everything is imported
     began = time.perf_counter()
-    source = from_folder(landing, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False)
+    source = from_folder(landing, base_url=BASE, concept_map={}, max_line_bytes=20_000_000, full=False)
     plans = _evaluation(Parameters())
     read = time.perf_counter()
     store = Store(db, plans, replaces=frozenset(), holes=source.holes, entangled=source.entangled())
@@ -118,7 +118,7 @@ def rules(landing: Path, _work: Path) -> dict[str, Any]:
     from cm_service.rules.parameters import Parameters
 
     gc.freeze()
-    source = from_folder(landing, base_url=None, concept_map={}, max_line_bytes=20_000_000, full=False)
+    source = from_folder(landing, base_url=BASE, concept_map={}, max_line_bytes=20_000_000, full=False)
     around = Surroundings(Parameters(), source.places)
     people = [
         view

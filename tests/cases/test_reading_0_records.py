@@ -263,6 +263,28 @@ def test_two_versions_of_a_consent_are_flagged_where_it_may_stop_something() -> 
     assert decisions["DIS-TCM"]["flags"] == []
 
 
+def test_a_survivor_who_is_not_there_is_reported() -> None:
+    answer = evaluate([replaced("a", "b"), replaced("b", "elsewhere"), *DM, HIGH])
+    assert "facts of 2 replaced patients of whose survivor there is no Patient resource" in answer.said
+    assert "replaced" not in evaluate([replaced("a", "b"), patient("b")]).said
+
+
+def test_a_survivor_is_found_through_an_absolute_reference_though_all_others_are_relative() -> None:
+    link = {"type": "replaced-by", "other": {"reference": "https://emr.example.org/fhir/Patient/new"}}
+    world = [patient("old", link=[link]), patient("new"), filed(diabetes(), "old"), filed(HIGH, "old")]
+    answer = evaluate(world)
+    assert (answer.code, answer.said) == (0, "")
+    assert answer.patients["new"]["A1C-OUT"]["outcome"] == YES
+    assert "GX-01" in answer.patients["old"]["A1C-OUT"]["reasons"]
+
+
+def test_an_encounter_is_found_through_an_absolute_reference_though_all_subjects_are_relative() -> None:
+    stay = encounter("s", "IMP", "2026-09-03T10:00-04:00", "2026-09-05T10:00-04:00", disposition="home")
+    at = {"reference": "https://emr.example.org/fhir/Encounter/s/_history/1"}
+    world = [patient(), condition("I10"), stay, diagnosis("J44.9", "2026-09-03", "copd") | {"encounter": at}]
+    assert decide(world)["CHR-MULTI"]["facts"]["groups"] == ["copd", "hypertension"]
+
+
 def test_every_decision_says_what_it_rests_on() -> None:
     decision = out(updated(HIGH, "2026-11-12T10:00:00Z", "4"))
     item = next(e for e in decision["evidence"] if e["type"] == "Observation")

@@ -15,7 +15,7 @@ from cm_service.errors import BadInput
 from cm_service.flow.connection import concept_map_of, pair, parameters_of
 from cm_service.flow.in_hand import everybody
 from cm_service.flow.judge import line
-from cm_service.flow.people import Surroundings
+from cm_service.flow.people import Surroundings, without_survivor
 from cm_service.flow.sources import Source, from_folder
 from cm_service.rules.decision import Decision, Rule
 from cm_service.rules.engine import evaluate_patient
@@ -56,7 +56,7 @@ def evaluate(
         for view in everybody(records, around, holes=read.holes, declines={}):
             if patient in (None, view.patient.id):  # type: ignore[union-attr]
                 _print(evaluate_patient(view, as_of=moment, zone=zone, rules=rules))
-        raise typer.Exit(_tell(read))
+        raise typer.Exit(_tell(read, lost=len(without_survivor(records))))
 
 
 def _rules(rule: str | None) -> Iterable[Rule]:
@@ -72,7 +72,7 @@ def _print(decisions: list[Decision]) -> None:
         sys.stdout.buffer.write(line(decision) + b"\n")
 
 
-def _tell(read: Source) -> int:
+def _tell(read: Source, *, lost: int) -> int:
     """Holes and oddities for people, and the exit code."""
     holes = [reject for reject in read.rejects if reject.is_hole]
     for reject in holes[:SHOWN]:
@@ -84,5 +84,9 @@ def _tell(read: Source) -> int:
     strangers = len(read.reading.without_patient)
     if strangers:
         people.print(f"facts of {strangers} patients of whom there is no Patient resource: not judged")
+    if lost:
+        people.print(
+            f"facts of {lost} replaced patients of whose survivor there is no Patient resource: not judged"
+        )
     sys.stdout.flush()
     return PARTIAL if holes or read.unread else COMPLETE

@@ -51,6 +51,13 @@ def survivor_of(patient_id: str, links: Mapping[str, str | None]) -> str:
     return seen[-1]
 
 
+def without_survivor(records: Mapping[str, Facts]) -> frozenset[str]:
+    """Who is replaced by somebody of whom there is no Patient resource: their facts are nobody's."""
+    links = {who: replaced_by(who, facts) for who, facts in records.items()}
+    ends = {who: survivor_of(who, links) for who, named in links.items() if named}
+    return frozenset(who for who, end in ends.items() if f"Patient/{end}" not in records.get(end, {}))
+
+
 def views(
     survivor: str,
     members: Mapping[str, Facts],

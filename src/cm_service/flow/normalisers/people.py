@@ -90,11 +90,16 @@ def patient(raw: Patient, context: Context) -> PatientFact:
 def _survivor(raw: Patient, context: Context) -> str | None:
     """The id of the surviving Patient. One on another server is kept as written, and one whom no
     reference names as "": this record is replaced all the same, and nothing of ours has that id."""
+    named = survivor(raw)
+    return (context.references.patient(named) or named) if named is not None else None
+
+
+def survivor(raw: Patient) -> str | None:
+    """The reference to the Patient that replaces this one, as written; "" where the link has none."""
     links = [link.other for link in raw.link or () if link.type == "replaced-by"]
     if not links:
         return None
-    named = next((other.reference for other in links if other and other.reference), "")
-    return context.references.patient(named) or named
+    return next((other.reference for other in links if other and other.reference), "")
 
 
 def _name(names: list[Name]) -> str:

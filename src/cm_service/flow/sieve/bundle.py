@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from cm_service.fhir.rawjson import dumps
+from cm_service.fhir.resource_types import RESOURCE_TYPES
 from cm_service.fhir.values import References
-from cm_service.flow.normalise import Normaliser, Reject
+from cm_service.flow.normalise import OWNED, Normaliser, Reject
 from cm_service.flow.normalisers import plans
 from cm_service.flow.normalisers.used_codes import ConceptMap
-from cm_service.flow.sieve.bases import own_base
+from cm_service.flow.sieve.bases import keys_of, leading_here, own_base, survivors
 from cm_service.flow.sieve.bundles import read_entries
+from cm_service.flow.sieve.faults import HEAD, owner_in
 from cm_service.flow.sieve.gather import Failed, Row, add_holes, gather
+from cm_service.flow.sieve.mending import mend, settle, torn_among
 from cm_service.rules.facts import AnyFact, PlaceFact
 
 
@@ -34,11 +38,8 @@ def read_bundle(
     its own."""
     entries = read_entries(bundle if isinstance(bundle, bytes) else dumps(bundle))
     rows = [Row(number, Normaliser.kind_of(line), line, False) for number, line in entries.lines]
-    owners = [Normaliser.owner_of(row.line, row.type) for row in rows]
-    known = {
-        References().patient(owner) for row, owner in zip(rows, owners, strict=True) if row.type == "Patient"
-    }
-    base = base_url or own_base([(owner, 1) for owner in owners if owner], entries.bases, known)
+    owners = [_owner(line, row.type) for (_, line), row in zip(entries.lines, rows, strict=True)]
+    base = base_url or _own_base(rows, owners, entries.bases)
     normaliser = Normaliser(References(base, _conditional(rows)), concept_map)
     references = normaliser.context.references
     rejects = [fault.reject(references) for fault in entries.faults]
@@ -51,9 +52,30 @@ def read_bundle(
             places.update((key, fact) for key, fact in found.facts.items() if isinstance(fact, PlaceFact))
         else:
             patients[owner] = found.facts
+    if torn := torn_among(patients):
+        mended = mend(torn, rows, normaliser)
+        for who, facts in patients.items():
+            settle(facts, who, mended)
     holes: dict[str, frozenset[str]] = {}
     add_holes(holes, rejects)
     return BundleReading(patients, places, rejects, holes)
+
+
+def _owner(line: bytes, kind: str) -> str | None:
+    """As written; of a damaged resource as far as the damage lets us tell."""
+    owner = Normaliser.owner_of(line, kind)
+    if owner is None and (kind in OWNED or kind not in RESOURCE_TYPES):
+        return owner_in(line[:HEAD], kind)
+    return owner
+
+
+def _own_base(rows: list[Row], owners: list[str | None], named: Counter[str]) -> str | None:
+    references = [(owner, 1) for owner in owners if owner]
+    references += survivors(row.line for row in rows if row.type == "Patient")
+    known = {
+        References().patient(owner) for row, owner in zip(rows, owners, strict=True) if row.type == "Patient"
+    }
+    return own_base(references, named, known, leading_here(rows, lambda _: keys_of(rows)))
 
 
 def _conditional(rows: Iterable[Row]) -> dict[str, str]:

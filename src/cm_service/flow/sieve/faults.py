@@ -55,7 +55,7 @@ class Fault(NamedTuple):
         kind = kind if kind in RESOURCE_TYPES and kind != "Bundle" else ""
         return Reject(
             type=self.promised or kind,
-            patient_id=references.patient(_owner(head, kind or self.promised)),
+            patient_id=references.patient(owner_in(head, kind or self.promised)),
             reason=self.reason,
             sentence=SENTENCES[self.reason],
             types=missing_types(kind, self.promised),
@@ -64,7 +64,7 @@ class Fault(NamedTuple):
         )
 
 
-def _owner(text: bytes, kind: str) -> str | None:
+def owner_in(text: bytes, kind: str) -> str | None:
     """The reference to the patient in a damaged text; None where several could be meant."""
     if kind == "Patient":
         found = _ID.search(text)

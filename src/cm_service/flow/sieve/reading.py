@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,15 +17,15 @@ import msgspec
 
 from cm_service.fhir import rawjson
 from cm_service.fhir.values import References
-from cm_service.flow.normalise import OWNED, Normalised, Normaliser, Reject
+from cm_service.flow.normalise import OWNED, Normaliser, Reject
 from cm_service.flow.normalisers import plans
 from cm_service.flow.normalisers.used_codes import ConceptMap
-from cm_service.flow.sieve.bases import own_base
+from cm_service.flow.sieve.bases import ABSOLUTE, keys_of, leading_here, own_base, survivors
 from cm_service.flow.sieve.faults import Fault, key_of, locate, not_utf8
 from cm_service.flow.sieve.files import LineFile, Prepared, open_lines, prepare
 from cm_service.flow.sieve.gather import Failed, Gathered, Row, add_holes, gather
+from cm_service.flow.sieve.mending import Mended, mend, settle
 from cm_service.flow.sieve.scan import Scan
-from cm_service.flow.sieve.versions import newest
 from cm_service.rules.facts import AnyFact, PlaceFact
 
 
@@ -58,8 +59,7 @@ class Reading:
         self._scan, self._limit, self._of_one_server = scan, limit, of_one_server
         self._files = prepared.files
         owners = scan.owners()
-        base = base_url or own_base(owners, prepared.bases, frozenset(scan.patients()))
-        self.references = References(base, self._conditional())
+        self.references = References(base_url or self._own_base(owners, prepared), self._conditional())
         self._normaliser = Normaliser(self.references, concept_map)
         self.counts = scan.counts()
         self.unread = frozenset().union(*({kind} if kind else OWNED for kind in prepared.broken))
@@ -89,11 +89,7 @@ class Reading:
 
     def _gathered(self, patient_id: str, rows: Iterable[Row]) -> Gathered:
         found = gather(rows, self._normaliser, owner=patient_id, of_one_server=self._of_one_server)
-        for key in self._torn.keys() & found.facts.keys():
-            owner, fact = self._torn[key]
-            found.facts.pop(key)
-            if owner == patient_id:
-                found.facts[key] = fact
+        settle(found.facts, patient_id, self._torn)
         return found
 
     @property
@@ -111,6 +107,18 @@ class Reading:
             yield rawjson.loads(line.encode())
 
     # --- before the patients
+
+    def _own_base(self, owners: Iterable[tuple[str, int]], prepared: Prepared) -> str | None:
+        links = survivors(self._scan.containing("replaced-by", ["Patient"]))
+        others = self._leading_here()  # a generator: these lines are read only if somebody needs them
+        return own_base(chain(owners, links), prepared.bases, frozenset(self._scan.patients()), others)
+
+    def _leading_here(self) -> Iterator[tuple[str, int]]:
+        yield from leading_here(self._scan.rows("regexp_matches(line, ?)", ABSOLUTE), self._held)
+
+    def _held(self, keys: Iterable[str]) -> set[str]:
+        wanted = "type || '/' || id IN (SELECT json_extract_string(value, '$') FROM json_each(?))"
+        return keys_of(self._scan.rows(wanted, json.dumps(sorted(keys))))
 
     def _conditional(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -133,20 +141,11 @@ class Reading:
         present = {meant[text] for text in own}
         return frozenset(patient for patient in meant.values() if patient and patient not in present)
 
-    def _mended(self) -> dict[str, tuple[str | None, AnyFact]]:
-        """Resources that came under more than one patient belong where their newest version says."""
-        mended = {}
-        for kind, name in self._scan.torn():
-            rows = self._scan.rows("type = ? AND id = ?", kind, name)
-            read = [found for row in rows if isinstance(found := self._read(row), Normalised)]
-            if read:
-                best = newest([found.fact for found in read], of_one_server=self._of_one_server)
-                same = [found for found in read if _is_version(found.fact, best)]
-                mended[f"{kind}/{name}"] = (same[-1].patient_id, best)
-        return mended
-
-    def _read(self, row: Row) -> Normalised | Reject | None:
-        return self._normaliser.read(row.line, kind=row.type)
+    def _mended(self) -> dict[str, Mended]:
+        torn = self._scan.torn()
+        rows = (row for pair in torn for row in self._scan.rows("type = ? AND id = ?", *pair))
+        keys = frozenset(map("/".join, torn))
+        return mend(keys, rows, self._normaliser, of_one_server=self._of_one_server)
 
     # --- what failed
 
@@ -192,10 +191,6 @@ class Reading:
             by_file.setdefault(lost.file, []).append(lost)
         for number, held in by_file.items():
             yield from _placed(self._files[number], held, self._limit)
-
-
-def _is_version(fact: AnyFact, best: AnyFact) -> bool:
-    return msgspec.structs.replace(best, flags=fact.flags) == fact
 
 
 def _placed(file: LineFile, held: list[_Lost], limit: int) -> Iterator[Reject]:
