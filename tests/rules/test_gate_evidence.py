@@ -77,7 +77,7 @@ def test_the_element_that_says_so_is_shown(changes: dict[str, Any], path: str, r
 
 def test_a_death_in_a_stay_is_shown_by_the_stay():
     line = said(LEFT, f"{DISPOSITION}|exp", id="stay", value="expired", date="2026-11-18")
-    assert shown("GX-01", stay("exp")) == (line,)
+    assert shown("GX-01", stay("exp")) == shown("GX-01", stay("exp"), stay("exp")) == (line,)
 
 
 def test_each_ground_is_shown():

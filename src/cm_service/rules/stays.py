@@ -81,7 +81,7 @@ def death(view: PatientView, clock: Clock) -> Death:
             denied = True
         else:
             believed.append(encounter.id)
-    return Death(tuple(sorted(believed)), ("expired_conflict",) if denied else ())
+    return Death(tuple(sorted(set(believed))), ("expired_conflict",) if denied else ())
 
 
 def _is_stay_or_visit(encounter: EncounterFact, view: PatientView) -> bool:
