@@ -312,7 +312,7 @@ def test_a_type_without_any_element_but_its_owner_can_be_read() -> None:
         more = {"for": {"reference": "Patient/p1"}, "participant": [{"actor": {"reference": "Patient/p1"}}]}
         resource = {"resourceType": kind, "id": "p1", "status": "entered-in-error", **owner, **more}
         if kind in ("CarePlan", "Task"):  # no rule reads them
-            assert Normaliser(References()).read(resource) is None
+            assert one(resource) is None
         else:
             assert one(resource).id == "p1"
 

@@ -18,6 +18,7 @@ from cm_service.fhir.resource_types import RESOURCE_TYPES
 from cm_service.flow.normalisers import care, people, plans, results
 from cm_service.flow.normalisers.context import Context, Kind, Note
 from cm_service.flow.normalisers.used_codes import ConceptMap
+from cm_service.rules.dates import When, parse_when
 from cm_service.rules.facts import AnyFact
 
 OWNED: dict[str, Kind] = {**people.KINDS, **care.KINDS, **results.KINDS, **plans.KINDS}
@@ -63,12 +64,21 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.file} line {self.line}" if self.line else self.file
 
 
+class Unused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """In place of a fact where no rule can use any: as the newest version of its resource it silences
+    the older ones (rules.md 0.2), and then it is dropped."""
+
+    version: str | None = None
+    updated: When | None = None
+    flags: tuple[str, ...] = ()
+
+
 class Normalised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact with its owner. `patient_id` is None for places, which patients share. `rejects` are parts
     of the resource that could not be used: the fact stands without them."""
 
     key: str
-    fact: AnyFact
+    fact: AnyFact | Unused
     patient_id: str | None
     rejects: tuple[Reject, ...] = ()
 
@@ -82,7 +92,7 @@ class Normaliser:
     def read(
         self, resource: bytes | str | Mapping[str, Any], *, kind: str | None = None
     ) -> Normalised | Reject | None:
-        """A fact, a reject, or None for what no rule can use.
+        """A fact, `Unused` or a reject; None for a type that no rule reads.
 
         `resource` is the JSON text (decimals keep their digits) or what it was parsed into; `kind`
         its resourceType if the caller knows it."""
@@ -114,7 +124,7 @@ class Normaliser:
         except (ValueError, RecursionError):
             return None
 
-    def _normalise(self, raw: Any, kind: str, reader: Kind) -> Normalised | Reject | None:
+    def _normalise(self, raw: Any, kind: str, reader: Kind) -> Normalised | Reject:
         context = self.context
         owner = reader.owner(raw)
         patient_id = context.references.patient(owner) if owner else None
@@ -125,9 +135,7 @@ class Normaliser:
         if patient_id is None and kind in OWNED:
             return self._no_owner(kind, raw.id, owner)
         context.notes.clear()
-        fact = reader.build(raw, context)
-        if fact is None:
-            return None
+        fact = reader.build(raw, context) or _unused(raw.meta)
         notes = context.notes
         rejects = tuple(_reject(kind, raw.id, patient_id, note) for note in notes) if notes else ()
         return Normalised(key=f"{kind}/{raw.id}", fact=fact, patient_id=patient_id, rejects=rejects)
@@ -146,6 +154,17 @@ class Normaliser:
 def hole(reason: str) -> Note:
     """One of the reasons for which a whole line is lost."""
     return Note(reason, SENTENCES[reason], is_hole=True)
+
+
+def _unused(meta: values.Meta | None) -> Unused:
+    """What is odd in it is not worth a word."""
+    if meta is None:
+        return Unused()
+    try:
+        updated = parse_when(meta.last_updated) if meta.last_updated else None
+    except ValueError:
+        updated = None
+    return Unused(version=meta.version_id, updated=updated)
 
 
 def _unreadable(kind: str, error: Exception) -> Reject:

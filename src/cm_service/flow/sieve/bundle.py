@@ -17,9 +17,9 @@ from cm_service.flow.normalisers.used_codes import ConceptMap
 from cm_service.flow.sieve.bases import keys_of, leading_here, own_base, survivors
 from cm_service.flow.sieve.bundles import read_entries
 from cm_service.flow.sieve.faults import HEAD, owner_in
-from cm_service.flow.sieve.gather import Failed, Row, add_holes, gather
+from cm_service.flow.sieve.gather import Failed, Gathered, Row, add_holes, gather, says_died
 from cm_service.flow.sieve.mending import mend, settle, torn_among
-from cm_service.rules.facts import AnyFact, PlaceFact
+from cm_service.rules.facts import AnyFact, PatientFact, PlaceFact
 
 
 class BundleReading(NamedTuple):
@@ -45,14 +45,14 @@ def read_bundle(
     rejects = [fault.reject(references) for fault in entries.faults]
     patients: dict[str, dict[str, AnyFact]] = {}
     places: dict[str, PlaceFact] = {}
-    for owner, lines in _by_owner(rows, owners, references).items():
-        found = gather(lines, normaliser, owner=owner)
+    gathered = _gathered(_by_owner(rows, owners, references), normaliser)
+    for owner, found in gathered.items():
         rejects.extend(map(_numbered, found.failed))
         if owner is None:
             places.update((key, fact) for key, fact in found.facts.items() if isinstance(fact, PlaceFact))
         else:
             patients[owner] = found.facts
-    if torn := torn_among(patients):
+    if torn := torn_among(gathered.values()):
         mended = mend(torn, rows, normaliser)
         for who, facts in patients.items():
             settle(facts, who, mended)
@@ -76,6 +76,16 @@ def _own_base(rows: list[Row], owners: list[str | None], named: Counter[str]) ->
         References().patient(owner) for row, owner in zip(rows, owners, strict=True) if row.type == "Patient"
     }
     return own_base(references, named, known, leading_here(rows, lambda _: keys_of(rows)))
+
+
+def _gathered(lines: Mapping[str | None, list[Row]], normaliser: Normaliser) -> dict[str | None, Gathered]:
+    """Where somebody died and somebody was replaced, it may be one person: then every result counts."""
+    found = {owner: gather(rows, normaliser, owner=owner) for owner, rows in lines.items()}
+    facts = [fact for gathered in found.values() for fact in gathered.facts.values()]
+    replaced = any(isinstance(fact, PatientFact) and fact.replaced_by for fact in facts)
+    if not replaced or not any(map(says_died, facts)):
+        return found
+    return {owner: gather(rows, normaliser, owner=owner, every_result=True) for owner, rows in lines.items()}
 
 
 def _conditional(rows: Iterable[Row]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from cm_service.flow.normalise import Normalised, Normaliser, Reject, hole, missing_types
+from cm_service.flow.normalise import Normalised, Normaliser, Reject, Unused, hole, missing_types
 from cm_service.flow.sieve.versions import newest
 from cm_service.rules import encounters
 from cm_service.rules.facts import AnyFact, EncounterFact
@@ -32,19 +32,28 @@ class Failed(NamedTuple):
 
 
 class Gathered(NamedTuple):
+    """By `Type/id` what each resource says; `unused` are those whose newest version says nothing."""
+
     facts: dict[str, AnyFact]
+    unused: frozenset[str]
     failed: list[Failed]
     findings: Counter[str]  # what was odd and yet could be read
 
 
 def gather(
-    rows: Iterable[Row], normaliser: Normaliser, *, owner: str | None, of_one_server: bool = False
+    rows: Iterable[Row],
+    normaliser: Normaliser,
+    *,
+    owner: str | None,
+    of_one_server: bool = False,
+    every_result: bool = False,
 ) -> Gathered:
     """Facts by `Type/id` of lines that all belong to `owner` (None: to nobody). Results must come last:
-    which of them count depends on whether somebody wrote that the patient died."""
-    versions: dict[str, list[AnyFact]] = {}
+    which of them count depends on whether somebody wrote that the patient died; with `every_result` all
+    do, because that may stand under another id of the same person."""
+    versions: dict[str, list[AnyFact | Unused]] = {}
     failed: list[Failed] = []
-    normaliser.context.every_result = False
+    normaliser.context.every_result = every_result
     for row in rows:
         found = _twice(row) if row.twice else normaliser.read(row.line, kind=row.type)
         if isinstance(found, Normalised) and found.patient_id != owner:
@@ -55,13 +64,14 @@ def gather(
             versions.setdefault(found.key, []).append(found.fact)
             if found.rejects:
                 failed.extend(Failed(reject, row) for reject in found.rejects)
-            if _says_died(found.fact):
+            if says_died(found.fact):
                 normaliser.context.every_result = True
-    facts = {
-        key: held[0] if len(held) == 1 else newest(held, of_one_server=of_one_server)
-        for key, held in versions.items()
-    }
-    return Gathered(facts, failed, normaliser.context.found())
+    facts: dict[str, AnyFact] = {}
+    for key, held in versions.items():
+        fact = held[0] if len(held) == 1 else newest(held, of_one_server=of_one_server)
+        if not isinstance(fact, Unused):
+            facts[key] = fact
+    return Gathered(facts, frozenset(versions.keys() - facts.keys()), failed, normaliser.context.found())
 
 
 def add_holes(holes: dict[str, frozenset[str]], rejects: Iterable[Reject]) -> None:
@@ -86,7 +96,7 @@ def _twice(row: Row) -> Reject:
     )
 
 
-def _says_died(fact: AnyFact) -> bool:
+def says_died(fact: AnyFact | Unused) -> bool:
     if not isinstance(fact, EncounterFact) or fact.disposition is None:
         return False
     return encounters.disposition(fact).kind == "expired"

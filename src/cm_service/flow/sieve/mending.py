@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from cm_service.flow.normalise import Normalised, Normaliser
-from cm_service.flow.sieve.gather import Row
+from cm_service.flow.normalise import Normalised, Normaliser, Unused
+from cm_service.flow.sieve.gather import Gathered, Row
 from cm_service.flow.sieve.versions import newest
 from cm_service.rules.facts import AnyFact
 
@@ -20,13 +20,15 @@ class Mended(NamedTuple):
     """The version that speaks, and whose it is."""
 
     owner: str | None
-    fact: AnyFact
+    fact: AnyFact | Unused
 
 
 def mend(
     torn: Container[str], rows: Iterable[Row], normaliser: Normaliser, *, of_one_server: bool = False
 ) -> dict[str, Mended]:
-    """By `Type/id`. `rows` hold at least every version of what is `torn`, in the order of their lines."""
+    """By `Type/id`. `rows` hold at least every version of what is `torn`, in the order of their lines. Who
+    of its patients died is not asked, so every result is read."""
+    normaliser.context.every_result = True
     versions: dict[str, list[Normalised]] = {}
     for row in rows:
         found = None if row.twice else normaliser.read(row.line, kind=row.type)
@@ -44,20 +46,20 @@ def _speaks(versions: Sequence[Normalised], of_one_server: bool) -> Mended:
     return Mended(same[-1].patient_id, best)
 
 
-def _is_version(fact: AnyFact, best: AnyFact) -> bool:
+def _is_version(fact: AnyFact | Unused, best: AnyFact | Unused) -> bool:
     return msgspec.structs.replace(best, flags=fact.flags) == fact
 
 
-def torn_among(patients: Mapping[str, Mapping[str, AnyFact]]) -> frozenset[str]:
+def torn_among(gathered: Iterable[Gathered]) -> frozenset[str]:
     """`Type/id` of what came under more than one patient."""
-    held = Counter(key for facts in patients.values() for key in facts)
+    held = Counter(key for found in gathered for key in (*found.facts, *found.unused))
     return frozenset(key for key, count in held.items() if count > 1)
 
 
 def settle(facts: dict[str, AnyFact], patient_id: str, mended: Mapping[str, Mended]) -> None:
     """Keep of one patient's facts what belongs there."""
     for key in mended.keys() & facts.keys():
-        if mended[key].owner == patient_id:
-            facts[key] = mended[key].fact
-        else:
-            del facts[key]
+        owner, fact = mended[key]
+        del facts[key]
+        if owner == patient_id and not isinstance(fact, Unused):
+            facts[key] = fact

@@ -88,7 +88,13 @@ class Reading:
             yield patient_id, found
 
     def _gathered(self, patient_id: str, rows: Iterable[Row]) -> Gathered:
-        found = gather(rows, self._normaliser, owner=patient_id, of_one_server=self._of_one_server)
+        found = gather(
+            rows,
+            self._normaliser,
+            owner=patient_id,
+            of_one_server=self._of_one_server,
+            every_result=patient_id in self._scan.dying.joined,
+        )
         settle(found.facts, patient_id, self._torn)
         return found
 

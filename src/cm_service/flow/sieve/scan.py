@@ -24,6 +24,7 @@ from cm_service.flow.normalisers.used_codes import (
     pattern,
     pattern_of_death,
 )
+from cm_service.flow.sieve.dying import Dying, with_joined
 from cm_service.flow.sieve.files import LineFile
 from cm_service.flow.sieve.gather import Row
 
@@ -32,6 +33,7 @@ _SMALLEST_BUFFER = 20_000_001  # bytes; DuckDB reads fastest with about this muc
 _MISTAKE = "entered-in-error"
 _RESULTS, _ORDERS = ("Observation",), ("Procedure", "ServiceRequest")
 _BY_CODE = {_RESULTS: RESULT_SETS, _ORDERS: ORDER_SETS}
+_CODED = (*_RESULTS, *_ORDERS)
 
 
 def _list(texts: Iterable[str], brackets: str = "()") -> str:
@@ -64,22 +66,37 @@ _FAULT = f"""CASE WHEN head IS NULL THEN CASE WHEN trim(line) <> '' THEN 'malfor
     WHEN coalesce(id, '') = '' THEN 'no_id'
     WHEN ref IS NULL AND type NOT IN {_list(PLACES)} THEN 'no_subject' END"""
 # Asked while both cores scan: when the rows are fetched, one would do it alone.
-_TWICE = """CASE WHEN fault IS NULL
+_TWICE = """CASE WHEN wanted AND fault IS NULL
     THEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) ELSE false END"""
 _ROW = "file, type, line, twice"
+_KEY = "hash(type, id)"  # of a resource, small enough to be kept of every line
+_LEFT_OUT = "key IS NOT NULL AND type IS NULL"  # until all has landed: a line of which only the key stays
+_ODD = "contains(subject, '/_history/') OR NOT starts_with(subject, 'Patient/')"
+
+
+def _is_theirs(patients: Iterable[str]) -> str:
+    """Is the line a result of one of these patients, however it names him? Nearly every reference is
+    `Patient/id`, so only others are taken apart."""
+    ids = sorted(patients)
+    plain = f"subject IN {_list(f'Patient/{who}' for who in ids)}"
+    taken_apart = f"split_part(split_part(subject, 'Patient/', -1), '/', 1) IN {_list(ids)}"
+    return f"""CASE WHEN type <> 'Observation' OR subject IS NULL THEN false WHEN {plain} THEN true
+        WHEN {_ODD} THEN {taken_apart} ELSE false END"""
 
 
 class Scan:
     """One scan of prepared files. Everything that it keeps is in the table `landed`, whose rowid is
-    the order of the lines."""
+    the order of the lines (among versions of one resource). `dying`: of whom every result is kept."""
 
     def __init__(self, files: list[LineFile], *, work: Path, limit: int, concept_map: ConceptMap) -> None:
         self._files, self._limit, self._concept_map = files, limit, concept_map
         self._connection = duckdb.connect(config={"temp_directory": str(work)})
         self._run(
             """CREATE TABLE landed
-               (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT, twice BOOLEAN)"""
+               (file INTEGER, type TEXT, id TEXT, ref TEXT, fault TEXT, line TEXT, twice BOOLEAN,
+                key UBIGINT)"""
         )
+        self.dying = Dying()
         self._land()
 
     def close(self) -> None:
@@ -187,15 +204,22 @@ class Scan:
         codes = pattern(_BY_CODE[kinds], self._concept_map)
         return _holds(f'{codes}|"{_MISTAKE}"')
 
-    def _select(self, wanted: str, *, files: Sequence[int], faults: bool = True) -> str:
+    def _select(self, wanted: str, *, files: Sequence[int], again: bool = False) -> str:
         """Most lines are neither wanted nor odd and leave at the first filter; what is dear comes after.
-        No JOIN tells the files apart: it would not keep the order of the lines."""
+        No JOIN tells the files apart: it would not keep the order of the lines. Of resources that are
+        kept by their code the key stays of every line, unless the files are read `again`."""
         size = self._limit + 16  # longer lines have been taken out before
         paths = _list((str(self._files[number].path) for number in files), "[]")
         promised = _list((self._files[number].promised for number in files), "[]")
+        coded = "false" if again else f"type IN {_list(_CODED)}"
+        columns = [f"CASE WHEN kept THEN {name} END" for name in ("type", "id", "ref", "fault", "line")]
         return f"""
-            SELECT file, type, id, ref, fault, line, {_TWICE} FROM (SELECT *, {_FAULT} AS fault FROM (
-                SELECT *, {_OWNER} AS ref FROM (
+            SELECT file, {", ".join(columns)}, {_TWICE}, CASE WHEN {coded} THEN {_KEY} END FROM (
+            SELECT *, {"wanted AND fault IS NULL" if again else "wanted OR fault IS NOT NULL"} AS kept FROM (
+            SELECT *, CASE WHEN wanted OR odd THEN {_FAULT} END AS fault FROM (
+                SELECT *, CASE WHEN wanted OR odd THEN {_OWNER} END AS ref FROM (SELECT *,
+                    type IS DISTINCT FROM promised OR id IS NULL
+                        OR (subject IS NULL AND type IN {_list(OWNED)}) AS odd FROM (
                     SELECT *, {wanted} AS wanted FROM (
                         SELECT {list(files)}[spot] AS file, {promised}[spot] AS promised, line, head,
                             head[1] AS type, head[2] AS id, head[3] AS subject
@@ -205,10 +229,9 @@ class Scan:
                                 new_line='\\n', strict_mode=false, max_line_size={size},
                                 buffer_size={max(size, _SMALLEST_BUFFER)}, compression='none', filename=true,
                                 ignore_errors=true, store_rejects=true, rejects_limit=0)
-                            WHERE line IS NOT NULL)))
-                WHERE wanted OR type IS DISTINCT FROM promised OR id IS NULL
-                    OR (subject IS NULL AND type IN {_list(OWNED)})))
-            WHERE {"wanted OR fault IS NOT NULL" if faults else "wanted AND fault IS NULL"}"""
+                            WHERE line IS NOT NULL))))
+                WHERE wanted OR odd OR {coded})))
+            WHERE kept OR {coded}"""
 
     def _land(self) -> None:
         """Any later result disbelieves a death (rules.md 2.4), so for patients with an expired
@@ -217,29 +240,54 @@ class Scan:
         results = [n for n, file in enumerate(self._files) if file.promised == "Observation"]
         others = [n for n, file in enumerate(self._files) if file.promised != "Observation"]
         self._scan(self._wanted(others), files=others)
-        dying = self._dying()
-        of_theirs = f"type = 'Observation' AND subject IN {_list(dying)}" if dying else "false"
+        self.dying = self._dying()
+        of_theirs = _is_theirs(self.dying.ids) if self.dying.ids else "false"
         mixed = [n for n in others if not self._files[n].promised]
-        if dying and mixed:
+        if self.dying.ids and mixed:
             again = f"CASE WHEN {of_theirs} THEN NOT {self._coded(_RESULTS)} ELSE false END"
-            self._scan(again, files=mixed, faults=False)
+            self._scan(again, files=mixed, again=True)
         self._scan(f"CASE WHEN {of_theirs} THEN true ELSE {self._wanted(results)} END", files=results)
+        self._land_versions([*others, *results])
 
-    def _dying(self) -> list[str]:
-        """References to patients of whom an Encounter says that they died. Nearly no folder has one."""
+    def _land_versions(self, files: Sequence[int]) -> None:
+        """Of a resource of which one version holds a listed code and another none, every version is kept:
+        the newest speaks (rules.md 0.2). Nearly no folder has one; its files are then read again."""
+        rows = self._run(
+            f"""SELECT DISTINCT key FROM landed WHERE {_LEFT_OUT}
+                AND key IN (SELECT key FROM landed WHERE fault IS NULL AND type IS NOT NULL)"""
+        ).fetchall()
+        self._run(f"DELETE FROM landed WHERE {_LEFT_OUT}")
+        if rows:
+            keys = ", ".join(f"{key}::UBIGINT" for (key,) in rows)
+            versions = f"type IN {_list(_CODED)} AND {_KEY} IN ({keys})"
+            self._run(f"DELETE FROM landed WHERE fault IS NULL AND {versions}")
+            coded = [n for n in files if self._files[n].promised in (*_CODED, "")]
+            self._scan(f"coalesce({versions}, false)", files=coded, again=True)
+
+    def _dying(self) -> Dying:
+        """Patients of whom an Encounter says that they died. Nearly no folder has one."""
         rows = self._run(
             f"""SELECT DISTINCT ref FROM landed WHERE fault IS NULL AND type = 'Encounter' AND ref IS NOT NULL
                 AND CASE WHEN contains(line, '"dischargeDisposition"')
                     THEN {_holds(pattern_of_death(self._concept_map))} END"""
         ).fetchall()
-        return [ref for (ref,) in rows]
+        return with_joined((ref for (ref,) in rows), self._links()) if rows else Dying()
 
-    def _scan(self, wanted: str, *, files: Sequence[int], faults: bool = True) -> None:
+    def _links(self) -> list[list[str]]:
+        """Whom each Patient that may be replaced joins: itself and those whom its links name."""
+        rows = self._run(
+            f"""SELECT id, json_extract_string(line, '$.link[*].other.reference') FROM landed
+                WHERE fault IS NULL AND type = 'Patient'
+                AND (contains(line, 'replaced-by') OR contains(line, {_text(ESCAPE)}))"""
+        ).fetchall()
+        return [[f"Patient/{name}", *filter(None, others)] for name, others in rows]
+
+    def _scan(self, wanted: str, *, files: Sequence[int], again: bool = False) -> None:
         """Pushed down through our projections, a filter would parse every line several times; an IN that
         becomes a join would not keep the order of the lines."""
         if files:
             self._run("SET disabled_optimizers = 'filter_pushdown,in_clause'")
-            self._run(f"INSERT INTO landed {self._select(wanted, files=files, faults=faults)}")
+            self._run(f"INSERT INTO landed {self._select(wanted, files=files, again=again)}")
             self._run("RESET disabled_optimizers")
 
     def _run(self, query: str, *values: Any) -> duckdb.DuckDBPyConnection:

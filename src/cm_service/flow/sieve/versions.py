@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import msgspec
 
+from cm_service.flow.normalise import Unused
 from cm_service.rules.dates import Precision
 from cm_service.rules.facts import AnyFact
 
 
-def newest(versions: Sequence[AnyFact], *, of_one_server: bool = False) -> AnyFact:
+def newest(versions: Sequence[AnyFact | Unused], *, of_one_server: bool = False) -> AnyFact | Unused:
     """The newest meta.lastUpdated, then the highest numeric versionId; where neither orders them the
     later line, with the flag `duplicate_version`. The same content twice is one. `versions` stand
-    in the order of their lines.
+    in the order of their lines; one that says nothing to any rule is a version like any other.
 
     One server that counts its versions is believed by its count first: the clocks of its nodes may
     differ, so that a later version has an earlier date (LinuxForHealth issue 3690)."""
@@ -29,12 +30,12 @@ def newest(versions: Sequence[AnyFact], *, of_one_server: bool = False) -> AnyFa
     return msgspec.structs.replace(last, flags=(*last.flags, "duplicate_version"))
 
 
-def _updated(fact: AnyFact) -> int | None:
+def _updated(fact: AnyFact | Unused) -> int | None:
     when = fact.updated
     return when.low if when is not None and when.precision == Precision.INSTANT else None
 
 
-def number_of(fact: AnyFact) -> int | None:
+def number_of(fact: AnyFact | Unused) -> int | None:
     """Its versionId where that is a number."""
     text = fact.version
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
