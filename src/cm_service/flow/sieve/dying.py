@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from cm_service.flow.sieve.sql import list_of
+
+_ODD = "contains(subject, '/_history/') OR NOT starts_with(subject, 'Patient/')"
+
 
 class Dying(NamedTuple):
     """Patient ids. `joined` are those of `ids` that a link joins to another."""
@@ -33,3 +37,13 @@ def _names(references: Iterable[str]) -> set[str]:
     """The ids in references to patients: nothing else is looked at."""
     parts = (reference.rpartition("Patient/") for reference in references)
     return {name.partition("/")[0] for _, patient, name in parts if patient}
+
+
+def is_theirs(patients: Iterable[str]) -> str:
+    """Is the line a result of one of these patients, however it names him? Nearly every reference is
+    `Patient/id`, so only others are taken apart."""
+    ids = sorted(patients)
+    plain = f"subject IN {list_of(f'Patient/{who}' for who in ids)}"
+    taken_apart = f"split_part(split_part(subject, 'Patient/', -1), '/', 1) IN {list_of(ids)}"
+    return f"""CASE WHEN type IS DISTINCT FROM 'Observation' OR subject IS NULL THEN false
+        WHEN {plain} THEN true WHEN {_ODD} THEN {taken_apart} ELSE false END"""

@@ -24,9 +24,10 @@ from cm_service.flow.normalisers.used_codes import (
     pattern,
     pattern_of_death,
 )
-from cm_service.flow.sieve.dying import Dying, with_joined
+from cm_service.flow.sieve.dying import Dying, is_theirs, with_joined
 from cm_service.flow.sieve.files import LineFile
 from cm_service.flow.sieve.gather import Row
+from cm_service.flow.sieve.sql import list_of, text_of
 
 _FETCH = 5000  # rows: large enough to be quick, small enough to stay out of the way
 _SMALLEST_BUFFER = 20_000_001  # bytes; DuckDB reads fastest with about this much
@@ -36,16 +37,8 @@ _BY_CODE = {_RESULTS: RESULT_SETS, _ORDERS: ORDER_SETS}
 _CODED = (*_RESULTS, *_ORDERS)
 
 
-def _list(texts: Iterable[str], brackets: str = "()") -> str:
-    return brackets[0] + ", ".join(map(_text, texts)) + brackets[1]
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _holds(codes: str) -> str:
-    return f"(regexp_matches(line, {_text(codes)}) OR contains(line, {_text(ESCAPE)}))"
+    return f"(regexp_matches(line, {text_of(codes)}) OR contains(line, {text_of(ESCAPE)}))"
 
 
 # All paths in one call, so that a line is parsed once; NULL where the line is no JSON.
@@ -61,27 +54,16 @@ _OWNER = """CASE type WHEN 'Patient' THEN 'Patient/' || id
 _FAULT = f"""CASE WHEN head IS NULL THEN CASE WHEN trim(line) <> '' THEN 'malformed_json' END
     WHEN type IS NULL OR type = 'Bundle' THEN 'wrong_type'
     WHEN promised <> '' AND type <> promised THEN 'wrong_type'
-    WHEN type NOT IN {_list(KINDS)}
-        THEN CASE WHEN type NOT IN {_list(sorted(RESOURCE_TYPES))} THEN 'wrong_type' END
+    WHEN type NOT IN {list_of(KINDS)}
+        THEN CASE WHEN type NOT IN {list_of(sorted(RESOURCE_TYPES))} THEN 'wrong_type' END
     WHEN coalesce(id, '') = '' THEN 'no_id'
-    WHEN ref IS NULL AND type NOT IN {_list(PLACES)} THEN 'no_subject' END"""
+    WHEN ref IS NULL AND type NOT IN {list_of(PLACES)} THEN 'no_subject' END"""
 # Asked while both cores scan: when the rows are fetched, one would do it alone.
 _TWICE = """CASE WHEN wanted AND fault IS NULL
     THEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) ELSE false END"""
 _ROW = "file, type, line, twice"
 _KEY = "hash(type, id)"  # of a resource, small enough to be kept of every line
 _LEFT_OUT = "key IS NOT NULL AND type IS NULL"  # until all has landed: a line of which only the key stays
-_ODD = "contains(subject, '/_history/') OR NOT starts_with(subject, 'Patient/')"
-
-
-def _is_theirs(patients: Iterable[str]) -> str:
-    """Is the line a result of one of these patients, however it names him? Nearly every reference is
-    `Patient/id`, so only others are taken apart."""
-    ids = sorted(patients)
-    plain = f"subject IN {_list(f'Patient/{who}' for who in ids)}"
-    taken_apart = f"split_part(split_part(subject, 'Patient/', -1), '/', 1) IN {_list(ids)}"
-    return f"""CASE WHEN type <> 'Observation' OR subject IS NULL THEN false WHEN {plain} THEN true
-        WHEN {_ODD} THEN {taken_apart} ELSE false END"""
 
 
 class Scan:
@@ -162,7 +144,7 @@ class Scan:
     def unowned(self) -> Iterator[Row]:
         """Lines whose reference means no patient of this EMR."""
         query = f"""SELECT {_ROW} FROM landed ANTI JOIN owner USING (ref)
-            WHERE fault IS NULL AND type IN {_list(OWNED)} ORDER BY landed.rowid"""
+            WHERE fault IS NULL AND type IN {list_of(OWNED)} ORDER BY landed.rowid"""
         return map(Row._make, self._stream(query))
 
     # --- by patient
@@ -195,9 +177,9 @@ class Scan:
         than a small file to read; a line of that type is then one of the wrong type."""
         promised = {self._files[number].promised for number in files}
         coded = [kinds for kinds in _BY_CODE if promised & {*kinds, ""}]
-        keys = [f"WHEN type IN {_list(kinds)} THEN {self._coded(kinds)}" for kinds in coded]
+        keys = [f"WHEN type IN {list_of(kinds)} THEN {self._coded(kinds)}" for kinds in coded]
         others = sorted(KINDS.keys() - set().union(*_BY_CODE))
-        return f"CASE WHEN type IS NULL THEN false {' '.join(keys)} ELSE type IN {_list(others)} END"
+        return f"CASE WHEN type IS NULL THEN false {' '.join(keys)} ELSE type IN {list_of(others)} END"
 
     def _coded(self, kinds: tuple[str, ...]) -> str:
         """May the line hold a code that rules read? What was entered in error is wanted whatever it holds."""
@@ -209,9 +191,9 @@ class Scan:
         No JOIN tells the files apart: it would not keep the order of the lines. Of resources that are
         kept by their code the key stays of every line, unless the files are read `again`."""
         size = self._limit + 16  # longer lines have been taken out before
-        paths = _list((str(self._files[number].path) for number in files), "[]")
-        promised = _list((self._files[number].promised for number in files), "[]")
-        coded = "false" if again else f"type IN {_list(_CODED)}"
+        paths = list_of((str(self._files[number].path) for number in files), "[]")
+        promised = list_of((self._files[number].promised for number in files), "[]")
+        coded = "false" if again else f"type IN {list_of(_CODED)}"
         columns = [f"CASE WHEN kept THEN {name} END" for name in ("type", "id", "ref", "fault", "line")]
         return f"""
             SELECT file, {", ".join(columns)}, {_TWICE}, CASE WHEN {coded} THEN {_KEY} END FROM (
@@ -219,7 +201,7 @@ class Scan:
             SELECT *, CASE WHEN wanted OR odd THEN {_FAULT} END AS fault FROM (
                 SELECT *, CASE WHEN wanted OR odd THEN {_OWNER} END AS ref FROM (SELECT *,
                     type IS DISTINCT FROM promised OR id IS NULL
-                        OR (subject IS NULL AND type IN {_list(OWNED)}) AS odd FROM (
+                        OR (subject IS NULL AND type IN {list_of(OWNED)}) AS odd FROM (
                     SELECT *, {wanted} AS wanted FROM (
                         SELECT {list(files)}[spot] AS file, {promised}[spot] AS promised, line, head,
                             head[1] AS type, head[2] AS id, head[3] AS subject
@@ -241,7 +223,7 @@ class Scan:
         others = [n for n, file in enumerate(self._files) if file.promised != "Observation"]
         self._scan(self._wanted(others), files=others)
         self.dying = self._dying()
-        of_theirs = _is_theirs(self.dying.ids) if self.dying.ids else "false"
+        of_theirs = is_theirs(self.dying.ids) if self.dying.ids else "false"
         mixed = [n for n in others if not self._files[n].promised]
         if self.dying.ids and mixed:
             again = f"CASE WHEN {of_theirs} THEN NOT {self._coded(_RESULTS)} ELSE false END"
@@ -259,7 +241,7 @@ class Scan:
         self._run(f"DELETE FROM landed WHERE {_LEFT_OUT}")
         if rows:
             keys = ", ".join(f"{key}::UBIGINT" for (key,) in rows)
-            versions = f"type IN {_list(_CODED)} AND {_KEY} IN ({keys})"
+            versions = f"type IN {list_of(_CODED)} AND {_KEY} IN ({keys})"
             self._run(f"DELETE FROM landed WHERE fault IS NULL AND {versions}")
             coded = [n for n in files if self._files[n].promised in (*_CODED, "")]
             self._scan(f"coalesce({versions}, false)", files=coded, again=True)
@@ -278,7 +260,7 @@ class Scan:
         rows = self._run(
             f"""SELECT id, json_extract_string(line, '$.link[*].other.reference') FROM landed
                 WHERE fault IS NULL AND type = 'Patient'
-                AND (contains(line, 'replaced-by') OR contains(line, {_text(ESCAPE)}))"""
+                AND (contains(line, 'replaced-by') OR contains(line, {text_of(ESCAPE)}))"""
         ).fetchall()
         return [[f"Patient/{name}", *filter(None, others)] for name, others in rows]
 
