@@ -83,3 +83,11 @@ def test_a_line_that_means_two_things_does_not_say_whose_it_is(tmp_path: Path) -
     found = read(tmp_path)
     assert "Observation/a1c" in found.patients["p1"]
     assert found.reading.holes == {"p2": frozenset({"Observation"})}
+
+
+@pytest.mark.parametrize("way", ["folder", "bundle"])
+def test_what_moved_and_holds_no_listed_code_any_more_is_nobodys(tmp_path: Path, way: str) -> None:
+    recoded = a1c(9.0, code="2345-7", subject={"reference": "Patient/p2"}, meta={"lastUpdated": LATE})
+    assert owners(way, tmp_path, *WORLD, version("p1", updated=EARLY), recoded) == {}
+    later = version("p1", updated="2026-11-14T10:00:00Z")
+    assert list(owners(way, tmp_path, *WORLD, later, recoded)) == ["p1"]
