@@ -198,3 +198,22 @@ def test_a_task_that_becomes_less_urgent_keeps_its_day() -> None:
 def test_an_abatement_of_this_year_leaves_open_whether_it_is_over() -> None:
     world = offered()
     assert world.night(COPD, condition("I10", id="b", abatement="2026"), as_of=later(1)) == []
+
+
+def test_a_condition_that_ended_since_withdraws_the_offer_whichever_it_is() -> None:
+    for over in ("a", "b"):
+        world = offered()
+        held = [
+            condition(code, id=name, recorded="2022-01-01", abatement="2026-11-23" if name == over else None)
+            for name, code in (("a", "J44.9"), ("b", "I10"))
+        ]
+        assert reason(made(world.night(*held, as_of=later(2)))["enrolment-offer"]) == "source-changed", over
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "2031-01-01T00:00:00Z"])
+def test_where_a_person_changed_when_it_was_made_time_has_the_say(when: str) -> None:
+    world = World()
+    world.night(STAY)
+    for task in [each for each in world.known if each.kind == "Task"]:
+        world.edit(task, authoredOn=when)
+    assert world.night(STAY, as_of=later(60)) == []

@@ -6,6 +6,7 @@ stand then, as the record tells it now, rests on something that was corrected si
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import NamedTuple
 
 from cm_service.flow.plans.board import Item
@@ -15,6 +16,7 @@ from cm_service.rules.clock import Clock
 from cm_service.rules.decision import Decision, Finding, Outcome
 from cm_service.rules.registry import BY_ID
 
+_LONGEST = dt.timedelta(days=36_525)
 _NO_RESULT, RETURN = "no_recent_result", "ed-return"
 
 
@@ -38,12 +40,12 @@ def answer_of(rule: str, found: Decision | Finding, subject: str) -> Answer | No
 
 def stood(night: Night, rule: str, subject: str, task: Item) -> bool:
     """A result that had already been too old counts as none. Gates are not asked: who was in hospice
-    then, or said no since, is not what the finding rests on; and where something could not be read,
-    nobody knows what the record says."""
-    asked = BY_ID[rule]
-    if asked.inputs & night.view.incomplete:
+    then, or said no since, is not what the finding rests on. Where something could not be read nobody knows
+    what the record says, and where a person wrote another date nobody knows when the Task was made."""
+    asked, made = BY_ID[rule], created_at(task)
+    if asked.inputs & night.view.incomplete or not night.as_of - _LONGEST < made <= night.as_of:
         return True
-    found = asked.evaluate(night.view.afresh(), Clock(created_at(task), night.zone))
+    found = asked.evaluate(night.view.afresh(), Clock(made, night.zone))
     then = answer_of(rule, found, subject)
     if then is None or _NO_RESULT in then.reasons:
         return False

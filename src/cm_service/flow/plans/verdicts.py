@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cm_service.flow.plans.board import Item
 from cm_service.flow.plans.context import LEFT, Night, gate_of
 from cm_service.flow.plans.hindsight import RETURN, Answer, answer_of, is_return, stood
-from cm_service.flow.plans.inputs import EVENT, EVIDENCE, input_of
+from cm_service.flow.plans.inputs import EVENT, EVIDENCE, input_of, inputs_of
 from cm_service.flow.plans.sources import CHANGED, lost
 from cm_service.flow.plans.words import evidence_text, fact_day, source_of
 from cm_service.rules.decision import Decision, Outcome
@@ -65,7 +65,7 @@ def _weigh(night: Night, decision: Decision, subject: str, tasks: list[Item]) ->
     if answer is None:
         return _absent(night, decision, latest)
     if _is_old(decision, answer):
-        was_so = latest is None or stood(night, decision.rule, subject, latest)
+        was_so = latest is None or (_rests(night, latest) and stood(night, decision.rule, subject, latest))
         return KEEP if was_so else Verdict(CHANGED, is_mistake=True)
     if answer.outcome is Outcome.INSUFFICIENT_DATA or _is_awaited(decision, answer, latest):
         return KEEP
@@ -88,6 +88,13 @@ def _is_old(decision: Decision, answer: Answer) -> bool:
     if decision.rule in _COUNTED:
         return answer.outcome is Outcome.NOT_ELIGIBLE
     return bool(answer.reasons) and _TIME_WORDS.issuperset(answer.reasons)
+
+
+def _rests(night: Night, latest: Item) -> bool:
+    """Does everything that the Task names as its evidence still stand? A Condition may have ended since."""
+    written = latest.known.resource if latest.known else latest.resource
+    named = (str(text).partition(":")[0] for text in inputs_of(written, EVIDENCE))
+    return not any(lost(night, reference) for reference in named)
 
 
 def _is_awaited(decision: Decision, answer: Answer, latest: Item | None) -> bool:
