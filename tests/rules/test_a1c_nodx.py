@@ -104,6 +104,6 @@ def test_a_pending_or_unusable_newer_result_is_flagged():
 
 
 def test_the_rule_names_its_gates_and_inputs():
-    assert (RULE.id, RULE.version) == ("A1C-NODX", "1.0")
+    assert (RULE.id, RULE.version) == ("A1C-NODX", "1.1")
     assert RULE.gates == ("GX-01", "GX-04", "GX-02")
     assert RULE.inputs == {"Observation", "Condition"}

@@ -299,6 +299,6 @@ def test_what_is_over_or_did_not_happen_is_not_shown(fact: AnyFact):
 
 
 def test_the_rule_names_its_gates_and_inputs():
-    assert (RULE.id, RULE.version) == ("A1C-OUT", "1.0")
+    assert (RULE.id, RULE.version) == ("A1C-OUT", "1.1")
     assert RULE.gates == ("GX-01", "GX-04", "GX-02", "GX-03")
     assert RULE.inputs == {"Observation", "Condition", "Goal"}

@@ -151,6 +151,6 @@ def test_with_an_unknown_age_every_threshold_must_agree():
 
 
 def test_the_rule_names_its_gates_and_inputs():
-    assert (RULE.id, RULE.version) == ("A1C-OVERDUE", "1.0")
+    assert (RULE.id, RULE.version) == ("A1C-OVERDUE", "1.1")
     assert RULE.gates == ("GX-01", "GX-04", "GX-02", "GX-03")
     assert RULE.inputs == {"Observation", "Condition", "Goal"}

@@ -55,7 +55,7 @@ def _in_mmol_per_mol(percent: Decimal) -> Decimal:
 
 RULE = Rule(
     id="A1C-NODX",
-    version="1.0",
+    version="1.1",
     title="HbA1c in diabetic range without diabetes on record",
     inputs=frozenset({"Observation", "Condition"}),
     gates=("GX-01", "GX-04", "GX-02"),

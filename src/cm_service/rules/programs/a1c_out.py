@@ -60,7 +60,7 @@ def _range_flags(reading: Reading, threshold: Threshold) -> tuple[str, ...]:
 
 RULE = Rule(
     id="A1C-OUT",
-    version="1.0",
+    version="1.1",
     title="HbA1c above target",
     inputs=frozenset({"Observation", "Condition", "Goal"}),
     gates=("GX-01", "GX-04", "GX-02", "GX-03"),

@@ -98,7 +98,7 @@ _OUTCOME = {True: Outcome.ELIGIBLE, False: Outcome.NOT_ELIGIBLE, None: Outcome.I
 
 RULE = Rule(
     id="A1C-OVERDUE",
-    version="1.0",
+    version="1.1",
     title="HbA1c test overdue",
     inputs=frozenset({"Observation", "Condition", "Goal"}),
     gates=("GX-01", "GX-04", "GX-02", "GX-03"),

@@ -67,7 +67,7 @@ def _all(groups: Mapping[str, Facts], possible: Mapping[str, Facts]) -> list[tup
 
 RULE = Rule(
     id="CHR-MULTI",
-    version="1.0",
+    version="1.1",
     title="Two or more chronic conditions",
     inputs=frozenset({"Condition", "Encounter"}),
     gates=("GX-01", "GX-04", "GX-02", "GX-03"),

@@ -73,7 +73,7 @@ def _judge(stay: Stay, followed: bool, window: int, clock: Clock) -> tuple[Outco
 
 RULE = Rule(
     id="DIS-AMA",
-    version="1.0",
+    version="1.1",
     title="Left against advice",
     inputs=frozenset({"Encounter"}),
     gates=("GX-01", "GX-04", "GX-02"),

@@ -160,7 +160,7 @@ def _episode(
 
 RULE = Rule(
     id="DIS-READMIT",
-    version="1.0",
+    version="1.1",
     title="30-day readmission",
     inputs=frozenset({"Encounter"}),
     gates=("GX-01", "GX-04", "GX-02"),

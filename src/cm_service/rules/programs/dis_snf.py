@@ -129,7 +129,7 @@ def _follows(member: Member, sent: Member) -> bool:
 
 RULE = Rule(
     id="DIS-SNF",
-    version="1.0",
+    version="1.1",
     title="In skilled nursing",
     inputs=frozenset({"Encounter"}),
     gates=("GX-01", "GX-04", "GX-02"),

@@ -102,7 +102,7 @@ def _by_disposition(kind: str, day: dt.date, clock: Clock) -> Answer:
 
 RULE = Rule(
     id="DIS-TCM",
-    version="1.0",
+    version="1.1",
     title="Discharged to the community",
     inputs=frozenset({"Encounter"}),
     gates=("GX-01", "GX-04", "GX-02"),

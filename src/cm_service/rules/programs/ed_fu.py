@@ -207,7 +207,7 @@ def _stay_began(visit: Stay, deadline: dt.date, history: History) -> bool:
 
 RULE = Rule(
     id="ED-FU",
-    version="1.0",
+    version="1.1",
     title="Emergency visit follow-up",
     inputs=frozenset({"Encounter"}),
     gates=("GX-01", "GX-04", "GX-02"),

@@ -50,7 +50,7 @@ def _why_not(history: History, count: int, clock: Clock) -> str:
 
 RULE = Rule(
     id="ED-OVERUSE",
-    version="1.0",
+    version="1.1",
     title="Frequent emergency visits",
     inputs=frozenset({"Encounter"}),
     gates=("GX-01", "GX-04", "GX-02", "GX-03"),
