@@ -46,8 +46,8 @@ class Fault:
 
 DROPPED_BEFORE = Fault(reaches=False)
 DROPPED_AFTER = Fault(reaches=True)
-TOO_LATE = Fault(reaches=True, late=0.7)
-NEVER = Fault(reaches=False, late=0.7)
+TOO_LATE = Fault(reaches=True, late=1.4)
+NEVER = Fault(reaches=False, late=1.4)
 CUT = Fault(reaches=True, cut=True)
 FINE = Fault(reaches=True, late=-1)
 

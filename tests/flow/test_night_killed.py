@@ -69,7 +69,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> s
     folder = tmp_path_factory.mktemp("quiet")
     (folder / "store.sqlite3").write_bytes(sqlite_template.read_bytes())
     database = Database(f"sqlite:///{folder / 'store.sqlite3'}", lock_dir=folder)
-    with far_practice(database, folder, WORLD) as (clinic, _):
+    with far_practice(database, folder, WORLD, patience=10) as (clinic, _):
         clinic.run()
         keys = {row.business_key for row in clinic.rows()}
     database.engine.dispose()
@@ -89,7 +89,7 @@ def on_both_stores(points: dict[str, Point], *also: str) -> Any:
 def test_a_first_night_that_was_killed(
     name: str, database: Database, tmp_path: Path, wanted: set[str]
 ) -> None:
-    with far_practice(database, tmp_path, WORLD) as (clinic, network):
+    with far_practice(database, tmp_path, WORLD, patience=10) as (clinic, network):
         run_and_kill(clinic, network, FIRST_NIGHT[name], AS_OF)
         reports = [clinic.run() for _ in range(3)]
         rows = clinic.rows()
@@ -106,7 +106,7 @@ def test_a_first_night_that_was_killed(
 
 @on_both_stores(SECOND_NIGHT, "when an update has arrived")
 def test_a_later_night_that_was_killed(name: str, database: Database, tmp_path: Path) -> None:
-    with far_practice(database, tmp_path, WORLD) as (clinic, network):
+    with far_practice(database, tmp_path, WORLD, patience=10) as (clinic, network):
         clinic.run()
         clinic.emr.load([NEWER])
         run_and_kill(clinic, network, SECOND_NIGHT[name], AS_OF + DAY)
