@@ -105,7 +105,8 @@ def _all(options: argparse.Namespace) -> Counter[str]:
     """A long campaign in many parts, so that no process waits long for the last one."""
     if options.processes == 1:
         return _part(options, 1, 0)
-    parts = max(options.processes, options.count // (FAULTS_A_WORLD * WORLDS_A_PART))
+    worlds = options.count // FAULTS_A_WORLD
+    parts = options.processes * max(1, worlds // (WORLDS_A_PART * options.processes))
     with ProcessPoolExecutor(options.processes) as pool:
         return sum(pool.map(partial(_part, options, parts), range(parts)), Counter())
 
