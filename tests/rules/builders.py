@@ -32,6 +32,7 @@ from cm_service.rules.parameters import Parameters
 from cm_service.rules.view import PatientView
 
 ZONE = ZoneInfo("America/Detroit")
+HOSPICE_CARE, FULL_CARE, ADMISSION = "385763009", "170935008", "305336008"  # SNOMED CT: signs of hospice
 AS_OF = dt.datetime(2026, 11, 22, 15, 0, tzinfo=ZONE)
 ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"
 SNOMED = "http://snomed.info/sct"

@@ -118,6 +118,7 @@ def test_a_vague_date_decides_only_where_all_of_it_does():
         ["partial_date"],
     )
     assert finding.facts == {"last_test": "2026-05", "due": "2026-12-01"}
+    assert decide(a1c(">14.0", "2026-08")).reasons == [], "the bound decides, the date does not"
     assert answer(a1c("7.0", "2026-04")) == (ELIGIBLE, ["test_overdue"])
 
 

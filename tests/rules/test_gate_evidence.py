@@ -12,8 +12,11 @@ from cm_service.rules.engine import evaluate_patient
 from cm_service.rules.facts import AnyFact, PatientFact
 from cm_service.rules.gates import assess
 from tests.rules.builders import (
+    ADMISSION,
     AS_OF,
     DISPOSITION,
+    FULL_CARE,
+    HOSPICE_CARE,
     SNOMED,
     ZONE,
     at,
@@ -29,7 +32,6 @@ from tests.rules.builders import (
 )
 
 LEFT = "Encounter.hospitalization.dischargeDisposition"
-HOSPICE_CARE, FULL_CARE, ADMISSION = "385763009", "170935008", "305336008"
 DUPLICATE = ("duplicate_version",)
 
 

@@ -14,7 +14,10 @@ from cm_service.rules.gates import Gates, assess
 from cm_service.rules.programs import chr_multi
 from cm_service.rules.view import Decline
 from tests.rules.builders import (
+    ADMISSION,
     AS_OF,
+    FULL_CARE,
+    HOSPICE_CARE,
     ZONE,
     at,
     coding,
@@ -28,8 +31,6 @@ from tests.rules.builders import (
     procedure,
     view,
 )
-
-HOSPICE_CARE, FULL_CARE, ADMISSION = "385763009", "170935008", "305336008"
 
 
 def gates(*facts: AnyFact, as_of: str = "2026-11-22T15:00", **changes: Any) -> Gates:

@@ -14,7 +14,7 @@ from cm_service.rules.clock import Clock, Span, is_later
 from cm_service.rules.condition_codes import coded
 from cm_service.rules.dates import date_flags
 from cm_service.rules.decision import Evidence
-from cm_service.rules.facts import ConditionFact, ObservationFact
+from cm_service.rules.facts import ConditionFact, ObservationFact, codes_text
 from cm_service.rules.kidney import kidney
 from cm_service.rules.statements import Statement, Statements, evidence_of, flags_of, statements
 from cm_service.rules.three_valued import Maybe, all_of, any_of
@@ -142,13 +142,12 @@ def _evidence(home: _Home) -> tuple[Evidence, ...]:
 
 def _home_evidence(fact: ObservationFact) -> Evidence:
     when = fact.effective or fact.issued
-    codings = fact.value.codings if fact.value is not None else ()
     return Evidence(
         type="Observation",
         id=fact.id,
         version=fact.version,
         path="Observation.valueCodeableConcept",
-        raw=" ".join(f"{coding.system}|{coding.code}" for coding in codings),
+        raw=codes_text((fact.value,) if fact.value is not None else ()),
         value="nursing_home_residence" if _says_home(fact) else "other_residence",
         date=when.raw if when else "",
     )

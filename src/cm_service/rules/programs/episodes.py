@@ -10,6 +10,7 @@ import msgspec
 
 from cm_service.rules.clock import Clock
 from cm_service.rules.decision import Evidence, Finding, Outcome, unique
+from cm_service.rules.encounters import DISPOSITION
 from cm_service.rules.stay_groups import State, Stay
 from cm_service.rules.stay_members import Member
 from cm_service.rules.stays import History
@@ -97,22 +98,23 @@ def day_after(day: dt.date, days: int) -> dt.date:
 
 def of_start(member: Member) -> Evidence:
     start = member.encounter.start
-    return _encounter(member, "period.start", raw=start.raw if start else "", value=str(member.start.low))
+    return _encounter(
+        member, "Encounter.period.start", raw=start.raw if start else "", value=str(member.start.low)
+    )
 
 
 def of_end(member: Member) -> Evidence:
     end = member.encounter.end
     day = str(member.end.high) if member.end and member.end.exact else ""
-    return _encounter(member, "period.end", raw=end.raw if end else "", value=day)
+    return _encounter(member, "Encounter.period.end", raw=end.raw if end else "", value=day)
 
 
 def of_disposition(member: Member) -> Evidence:
-    path = "hospitalization.dischargeDisposition"
-    return _encounter(member, path, raw=member.left.raw, value=member.left.kind)
+    return _encounter(member, DISPOSITION, raw=member.left.raw, value=member.left.kind)
 
 
 def of_status(member: Member) -> Evidence:
-    return _encounter(member, "status", raw=member.encounter.status, value=member.encounter.status)
+    return _encounter(member, "Encounter.status", raw=member.encounter.status, value=member.encounter.status)
 
 
 def _encounter(member: Member, path: str, *, raw: str, value: str) -> Evidence:
@@ -122,7 +124,7 @@ def _encounter(member: Member, path: str, *, raw: str, value: str) -> Evidence:
         type="Encounter",
         id=encounter.id,
         version=encounter.version,
-        path=f"Encounter.{path}",
+        path=path,
         raw=raw,
         value=value,
         date=when.raw if when else "",
